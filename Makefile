@@ -1,0 +1,82 @@
+# Dokuei. `make help` lists the commands; `make run` and `make test` are the two that matter.
+
+PYTHON ?= python3
+DATA ?= ../shared/data
+RUNTIME ?= light
+PORT ?= 8000
+
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
+LOCKED := pyproject.toml constraints.txt
+MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
+
+.DEFAULT_GOAL := help
+.PHONY: help run analyse test lint format lock clean benchmark
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo; echo "  models: $(MODELS)"
+
+run: .venv/.$(RUNTIME) ## Run model servers, router and portal here (RUNTIME=light|torchserve, PORT=8000)
+	@$(BIN)/dokuei run --runtime $(RUNTIME) --port $(PORT)
+
+analyse: .venv/.light ## Send FILE=… (an image, a folder or a zip) to what `make run` started, and print the answer
+	@test -n "$(FILE)" || { echo "say which image: make analyse FILE=build/run/samples/chest-xray.dcm"; exit 2; }
+	@$(BIN)/dokuei analyse "$(FILE)" --url http://127.0.0.1:$(PORT)
+
+test: .venv/.dev build/.chromium ## Run every test, with real TorchServe, ONNX Runtime and Chromium
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+train-%: .venv/.dev ## Train a model from DATA=… (default ../shared/data); goes on where it was interrupted
+	$(BIN)/python -m training.train $* --data $(DATA)
+
+export-%: .venv/.dev ## Export trained weights to ONNX, verify them, and write the archive
+	$(BIN)/python -m training.export $*
+
+archive-%: .venv/.dev ## Renew an archive after an edit of its card or handler
+	$(BIN)/python -m training.archive $*
+
+benchmark: .venv/.dev ## Measure cold start and latency of both model servers, and of the router
+	$(BIN)/python benchmarks/model_servers.py
+	$(BIN)/python benchmarks/router.py
+
+lock: .venv/.dev ## Write the versions that are installed now into constraints.txt
+	$(BIN)/pip freeze --exclude-editable > constraints.txt
+
+clean: ## Remove what was built, not the environment
+	rm -rf build .cache
+
+# The environment grows: each stamp is a set of extras that is installed.
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed; name it: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+
+.venv/.light: $(LOCKED) | .venv/bin/python
+	@echo "installing the router and the light model server (no torch) …"
+	@$(INSTALL) ".[serve,router]"
+	@touch $@
+
+.venv/.torchserve: $(LOCKED) | .venv/bin/python
+	@echo "installing TorchServe (with torch, about 5 GB) …"
+	@$(INSTALL) ".[serve,router,torchserve]"
+	@touch $@
+
+.venv/.dev: $(LOCKED) | .venv/bin/python
+	@echo "installing everything for training and tests (with torch, about 6 GB) …"
+	@$(INSTALL) ".[serve,router,torchserve,training,dev]"
+	@touch $@ .venv/.light .venv/.torchserve
+
+build/.chromium:
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq -y chromium fonts-noto-cjk >/dev/null; }
+	@mkdir -p build && touch $@

@@ -1,0 +1,32 @@
+"""How both model servers run as a command: errors in one line, and an orderly end on a signal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from .contract.errors import DokueiError
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def run(main: Callable[[], int]) -> int:
+    """Run `main` and return its exit status; 1 after a Dokuei error, which is printed in one line.
+
+    SIGTERM and SIGINT raise SystemExit(0) in the main thread, so context managers remove folders and end processes.
+    """
+    for number in SIGNALS:
+        signal.signal(number, _stop)
+    try:
+        return main()
+    except DokueiError as error:
+        print(f"error: {'; '.join(line.strip() for line in str(error).splitlines())}", file=sys.stderr)
+        return 1
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    for each in SIGNALS:  # A second signal must not cut off the end that the first one began.
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(0)

@@ -1,0 +1,130 @@
+"""The model archive (`.mar`): a zip of graph, handler and card, read the same way by both model servers.
+
+The format is torch-model-archiver's: `MAR-INF/MANIFEST.json` names the handler and the serialised graph.
+`training.archive` writes archives; this module only reads and verifies them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .card import CARD_FILE, Card, load_card, parse_card
+from .errors import ArchiveError
+
+GRAPH_FILE = "model.onnx"
+MANIFEST_FILE = "MAR-INF/MANIFEST.json"
+
+
+@dataclass(frozen=True)
+class UnpackedModel:
+    """A verified model in a folder, as TorchServe and the light server unpack it."""
+
+    card: Card
+    graph: Path
+    handler: Path
+
+
+def find_archive(path: Path) -> Path:
+    """The archive at `path`: the file itself, or the only one in a folder (KServe mounts /mnt/models).
+
+    Raises:
+        ArchiveError: nothing is there, or the folder does not hold exactly one.
+    """
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise ArchiveError(f"{path}: there is no such archive or folder")
+    archives = sorted(path.glob("*.mar"))
+    if len(archives) != 1:
+        names = ", ".join(archive.name for archive in archives) or "none"
+        raise ArchiveError(f"{path}: the folder has to hold exactly one archive (.mar), and holds {names}")
+    return archives[0]
+
+
+def unpack(archive: Path, folder: Path) -> UnpackedModel:
+    """Unpack `archive` into the empty `folder` and verify it.
+
+    Raises:
+        ArchiveError: missing, not a zip, a member outside `folder`, or as `verify`.
+        CardError: the card inside cannot be used.
+    """
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            for member in zipped.namelist():
+                if not (folder / member).resolve().is_relative_to(folder.resolve()):
+                    raise ArchiveError(f"{archive}: member {member!r} lies outside the archive")
+            zipped.extractall(folder)
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise ArchiveError(f"{archive}: the archive cannot be unpacked: {error}") from error
+    return verify(folder)
+
+
+def verify(folder: Path) -> UnpackedModel:
+    """Verify an unpacked archive: manifest, card, and the digest of the graph.
+
+    Raises:
+        ArchiveError: a part is missing, or the graph's SHA-256 is not the card's `graph.sha256`.
+        CardError: the card cannot be used.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
+        handler = folder / manifest["model"]["handler"]
+        graph = folder / manifest["model"]["serializedFile"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArchiveError(f"{folder / MANIFEST_FILE}: the manifest cannot be read: {error!r}") from error
+    for part in (handler, graph):
+        if not part.resolve().is_relative_to(folder.resolve()):
+            raise ArchiveError(f"{folder / MANIFEST_FILE}: {part} lies outside the archive")
+    card = load_card(folder / CARD_FILE)
+    if not handler.is_file():
+        raise ArchiveError(f"{handler}: the handler that {MANIFEST_FILE} names is missing")
+    if not graph.is_file():
+        raise ArchiveError(f"{graph}: the graph that {MANIFEST_FILE} names is missing")
+    _compare(card, hashlib.sha256(graph.read_bytes()).hexdigest(), graph)
+    return UnpackedModel(card, graph, handler)
+
+
+def load_model(folder: Path) -> tuple[Card, Path]:
+    """Read one model of the model store: `folder/card.yaml` and the archive beside it.
+
+    Returns:
+        The card and the path of its archive.
+
+    Raises:
+        CardError: the card cannot be used, or is not in a folder of its own name.
+        ArchiveError: the archive is missing, damaged, or made from another card or graph.
+    """
+    card = load_card(folder)
+    source = folder / CARD_FILE
+    archive = folder / card.archive_name
+    if card.name != folder.name:
+        raise ArchiveError(f"{source}: name is {card.name!r}, and the folder is {folder.name!r}; they have to agree")
+    if not archive.is_file():
+        raise ArchiveError(f"{archive}: the archive of {source} is missing; `make export-{card.name}` writes it")
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            inside = parse_card(zipped.read(CARD_FILE).decode(), f"{archive}!{CARD_FILE}")
+            digest = hashlib.sha256(zipped.read(GRAPH_FILE)).hexdigest()
+    except (OSError, zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
+        raise ArchiveError(f"{archive}: the archive cannot be read: {error}") from error
+    _compare(card, digest, f"{archive}!{GRAPH_FILE}")
+    for field in Card.model_fields:
+        if getattr(inside, field) != getattr(card, field):
+            raise ArchiveError(
+                f"{archive}!{CARD_FILE}: field {field} is not the one of {source}; `make export-{card.name}` renews it"
+            )
+    return card, archive
+
+
+def _compare(card: Card, digest: str, graph: Path | str) -> None:
+    if card.graph is None:
+        raise ArchiveError(f"{graph}: the card has no graph.sha256; `make export-{card.name}` writes it")
+    if card.graph.sha256 != digest:
+        raise ArchiveError(
+            f"{graph}: SHA-256 is {digest}, and graph.sha256 of the card is {card.graph.sha256}; "
+            "the graph is not the one the card describes"
+        )

@@ -1,0 +1,210 @@
+"""The HTTP API under /api. Handlers only translate; `router.analysis` does the work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any
+
+import numpy as np
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from . import pictures, telemetry, upload
+from .analysis import Analyser
+from .decode.limits import DecodeLimits
+from .errors import Problem
+from .registry import ServedModel
+from .result import Analysis, AnalysisList, ModelCardInfo, ModelList, ProblemDocument
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "model": ProblemDocument,
+        "description": "A problem (RFC 9457)",
+        "content": {"application/problem+json": {}},
+    }
+    for status in (400, 404, 413, 422, 502, 503)
+}
+NO_STORE = {"Cache-Control": "no-store"}
+"""Pictures of patients are not left in caches."""
+
+INTERNAL = "something went wrong in the router; its log says what happened"
+
+_running: set[asyncio.Task[None]] = set()
+"""Keeps a reference to each streamed analysis; the event loop alone would let it be collected."""
+
+router = APIRouter(prefix="/api", responses=PROBLEMS)
+Id = Annotated[str, Path(alias="id", description="Of the analysis")]
+Number = Annotated[int, Path(alias="n", ge=0, description="Of the image in series order, from 0")]
+
+
+def _parts(request: Request) -> Analyser:
+    analyser: Analyser = request.app.state.analyser
+    return analyser
+
+
+@router.post(
+    "/analyses",
+    status_code=201,
+    response_model=Analysis,
+    openapi_extra=upload.OPENAPI,
+    summary="Analyse one image or one series",
+    description="With `Accept: text/event-stream` it streams events: `progress` {step}, `result` (the analysis, with "
+    "the template's explanation), `explanation` where an LLM follows, and `error` (a problem) where it fails.",
+)
+async def create_analysis(request: Request) -> Response:
+    """Receive, analyse, store, answer."""
+    received = await upload.receive(request, DecodeLimits())
+    analyser = _parts(request)
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return EventSourceResponse(_events(analyser, received), headers=NO_STORE)
+    with received:
+        finished = await analyser.analyse(received.order, lambda _: None)
+    analysis = finished.analysis.model_copy(update={"explanation": await analyser.explain(finished)})
+    return JSONResponse(
+        analysis.model_dump(mode="json"),
+        status_code=201,
+        headers={**NO_STORE, "Location": f"/api/analyses/{analysis.id}"},
+    )
+
+
+async def _events(analyser: Analyser, received: upload.Upload) -> AsyncIterator[ServerSentEvent]:
+    """The events of one analysis; a problem is the last of them."""
+    events: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue()
+
+    def send(event: str, data: str) -> None:
+        events.put_nowait(ServerSentEvent(data, event=event))
+
+    def progress(step: str) -> None:
+        send("progress", f'{{"step":"{step}"}}')
+
+    async def work() -> None:
+        try:
+            with received:
+                progress("received")
+                finished = await analyser.analyse(received.order, progress)
+            send("result", finished.analysis.model_dump_json())
+            if analyser.explainer.has_llm:
+                progress("explaining")
+            explanation = await analyser.explain(finished)
+            if explanation != finished.analysis.explanation:
+                send("explanation", explanation.model_dump_json())
+        except Problem as problem:
+            telemetry.REFUSALS.labels(problem.slug).inc()
+            send("error", ProblemDocument.model_validate(problem.document()).model_dump_json())
+        except Exception:
+            telemetry.log.exception("analysis failed")
+            send("error", ProblemDocument.model_validate(Problem(INTERNAL).document()).model_dump_json())
+        finally:
+            events.put_nowait(None)
+
+    # The analysis goes on where the reader goes away: what was accepted is finished and stored.
+    task = asyncio.create_task(work())
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    while (event := await events.get()) is not None:
+        yield event
+    await task
+
+
+@router.get("/analyses", response_model=AnalysisList, summary="List analyses, the newest first")
+async def list_analyses(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    before: Annotated[datetime | None, Query(description="Only analyses created before this moment")] = None,
+) -> AnalysisList:
+    """A page of analyses."""
+    return AnalysisList(items=await _parts(request).store.newest(limit, before))
+
+
+@router.get("/analyses/{id}", response_model=Analysis, summary="One analysis")
+async def get_analysis(request: Request, analysis_id: Id) -> Analysis:
+    """The stored analysis."""
+    return await _parts(request).store.get(analysis_id)
+
+
+@router.delete("/analyses/{id}", status_code=204, summary="Delete an analysis with its images")
+async def delete_analysis(request: Request, analysis_id: Id) -> Response:
+    """Delete it for good."""
+    await _parts(request).store.delete(analysis_id)
+    return Response(status_code=204)
+
+
+def _png(data: bytes) -> Response:
+    return Response(data, media_type="image/png", headers=NO_STORE)
+
+
+_PNG: dict[str, Any] = {"response_class": Response, "responses": {200: {"content": {"image/png": {}}}}}
+
+
+@router.get("/analyses/{id}/images/{n}.png", summary="One image as it was read", **_PNG)
+async def get_image(request: Request, analysis_id: Id, number: Number) -> Response:
+    """The image at its full size."""
+    return _png((await _parts(request).store.images(analysis_id, "image", number))[0])
+
+
+@router.get("/analyses/{id}/masks/{n}.png", summary="The mask of one image, 0 or 255", **_PNG)
+async def get_mask(request: Request, analysis_id: Id, number: Number) -> Response:
+    """The mask at the size of its image."""
+    return _png((await _parts(request).store.images(analysis_id, "mask", number))[0])
+
+
+@router.get("/analyses/{id}/heatmap.png", summary="The Grad-CAM heat map, 8-bit grey at the size of the image", **_PNG)
+async def get_heatmap(request: Request, analysis_id: Id) -> Response:
+    """0 where there is no evidence, 255 where there is most."""
+    image, heat = await _image_and_heat(request, analysis_id)
+    return _png(await run_sync(lambda: pictures.png(pictures.heatmap(heat, *image.shape[:2]))))
+
+
+@router.get("/analyses/{id}/overlay.png", summary="The heat map in colours over the image", **_PNG)
+async def get_overlay(request: Request, analysis_id: Id) -> Response:
+    """Blue for little evidence, red for most."""
+    image, heat = await _image_and_heat(request, analysis_id)
+    return _png(await run_sync(lambda: pictures.png(pictures.overlay(image, heat))))
+
+
+async def _image_and_heat(request: Request, analysis_id: str) -> tuple[Any, Any]:
+    store = _parts(request).store
+    [heat] = await store.images(analysis_id, "heat", 0)
+    [image] = await store.images(analysis_id, "image", 0)
+    return pictures.read_png(image), pictures.heat_from_bytes(heat)
+
+
+@router.get(
+    "/analyses/{id}/points.bin",
+    summary="The 3-D point cloud of a segmentation",
+    description=pictures.points.__doc__,
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}}},
+)
+async def get_points(request: Request, analysis_id: Id) -> Response:
+    """Brain and tumour as points."""
+    store = _parts(request).store
+    masks = await store.images(analysis_id, "mask")
+    images = await store.images(analysis_id, "image")
+    spacing = (await store.get(analysis_id)).input.spacing_mm
+
+    def make() -> bytes:
+        read = [[np.asarray(pictures.read_png(png)) for png in part] for part in (images, masks)]
+        return pictures.points(read[0], read[1], spacing)
+
+    return Response(await run_sync(make), media_type="application/octet-stream", headers=NO_STORE)
+
+
+@router.get("/models", response_model=ModelList, summary="The served models")
+async def list_models(request: Request) -> ModelList:
+    """The cards of the models that answer now."""
+    return ModelList(items=[_model_info(model) for model in _parts(request).registry.models()])
+
+
+def _model_info(model: ServedModel) -> ModelCardInfo:
+    card = model.card
+    return ModelCardInfo(
+        runtime=model.runtime,
+        variant=model.variant,
+        modality=card.accepts.modality if card.accepts is not None else None,
+        **card.model_dump(exclude={"accepts", "network", "input", "graph"}),
+    )

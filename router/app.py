@@ -1,0 +1,174 @@
+"""The FastAPI application: its parts, its problems, its health, and the portal's files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from . import api, telemetry
+from .analysis import Analyser
+from .decode.decoder import Decoder
+from .errors import ModelUnavailable, NotFound, Problem
+from .explanation import Explainer, LlmSettings
+from .inference import InferenceClient
+from .registry import Registry, StaticRegistry
+from .settings import Settings
+from .store import Store
+
+PORTAL = Path(__file__).parent.parent / "portal"
+PROBLEM_TYPE = "application/problem+json"
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+DESCRIPTION = "Medical-image diagnosis support. Research use only; it supports a reader, it does not diagnose."
+
+
+def make_registry(settings: Settings) -> Registry:
+    """The registry that the settings ask for."""
+    if settings.registry == "kubernetes":
+        from .kubernetes import KubernetesRegistry
+
+        return KubernetesRegistry(settings.namespace)
+    return StaticRegistry(settings.model_store, settings.model_endpoints, settings.model_runtime)
+
+
+def make_explainer(settings: Settings) -> Explainer:
+    """The explainer that the settings ask for."""
+    if settings.llm_base_url is None or settings.llm_model is None:
+        return Explainer(None)
+    return Explainer(
+        LlmSettings(
+            base_url=settings.llm_base_url,
+            model=settings.llm_model,
+            api_key=settings.llm_api_key.get_secret_value(),
+            send_images=bool(settings.llm_send_images),
+            timeout_seconds=settings.llm_timeout_seconds,
+        )
+    )
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application; its parts start and end with its lifespan."""
+    analyser = Analyser(
+        decoder=Decoder(workers=settings.decode_workers),
+        registry=make_registry(settings),
+        inference=InferenceClient(settings.model_timeout_seconds),
+        explainer=make_explainer(settings),
+        store=Store(settings.database_url),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        parts = (analyser.store, analyser.decoder, analyser.registry)
+        for part in parts:
+            await part.start()
+        yield
+        for ending in (*reversed(parts), analyser.inference, analyser.explainer):
+            await ending.close()
+
+    app = FastAPI(
+        title="Dokuei", description=DESCRIPTION, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    app.state.analyser = analyser
+    app.middleware("http")(_answered)
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_bug)
+    app.include_router(api.router)
+    _add_health(app)
+    _add_portal(app, settings.samples)
+    # Without a tracer provider this and its twin in `inference` only hand `traceparent` on to the model servers.
+    FastAPIInstrumentor.instrument_app(app, excluded_urls="healthz,readyz,metrics", exclude_spans=["receive", "send"])
+    return app
+
+
+def _add_health(app: FastAPI) -> None:
+    @app.get("/healthz", summary="Whether the router runs", tags=["health"])
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="Whether the router can take analyses", responses=api.PROBLEMS, tags=["health"])
+    async def readyz(request: Request) -> dict[str, str]:
+        analyser: Analyser = request.app.state.analyser
+        await analyser.store.ping()
+        if not analyser.registry.models():
+            raise ModelUnavailable("no model is served yet")
+        return {"status": "ok"}
+
+    @app.get("/metrics", summary="Prometheus metrics", tags=["health"])
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_portal(app: FastAPI, samples: Path | None) -> None:
+    @app.get("/", include_in_schema=False)
+    @app.get("/studies/{_id}", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PORTAL / "index.html")
+
+    app.mount("/static", StaticFiles(directory=PORTAL), name="portal")
+    if samples is not None:
+        app.mount("/samples", StaticFiles(directory=samples), name="samples")
+
+
+async def _answered(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Add the security headers, and log the route (never the URL) with status and time."""
+    started = time.perf_counter()
+    response = await call_next(request)
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    route = getattr(request.scope.get("route"), "path", "none")
+    telemetry.log.info(
+        "request",
+        method=request.method,
+        route=route,
+        status=response.status_code,
+        ms=round((time.perf_counter() - started) * 1000, 1),
+    )
+    return response
+
+
+def _problem(problem: Problem) -> JSONResponse:
+    telemetry.REFUSALS.labels(problem.slug).inc()
+    headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+    return JSONResponse(problem.document(), problem.status, headers, media_type=PROBLEM_TYPE)
+
+
+async def _on_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return _problem(error)
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    """A parameter of the wrong type or range; its value is not repeated."""
+    assert isinstance(error, RequestValidationError)
+    faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+    document = {"type": "/problems/invalid-parameter", "title": "A parameter is wrong", "status": 422, "detail": faults}
+    return JSONResponse(document, 422, media_type=PROBLEM_TYPE)
+
+
+async def _on_http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _problem(NotFound("there is nothing at this address; /openapi.json lists what there is"))
+    document = {"type": "about:blank", "title": error.detail, "status": error.status_code, "detail": error.detail}
+    return JSONResponse(document, error.status_code, error.headers, media_type=PROBLEM_TYPE)
+
+
+async def _on_bug(_: Request, error: Exception) -> Response:
+    telemetry.log.error("request failed", exc_info=error)
+    return _problem(Problem(api.INTERNAL))

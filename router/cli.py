@@ -1,0 +1,128 @@
+"""The `dokuei` command."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+
+from handlers.contract.errors import DokueiError
+
+from . import telemetry
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+class RuntimeName(StrEnum):
+    """What serves the models."""
+
+    LIGHT = "light"
+    TORCHSERVE = "torchserve"
+
+
+class LanguageName(StrEnum):
+    """Language of the explanation."""
+
+    EN = "en"
+    JA = "ja"
+
+
+@app.callback()
+def main() -> None:
+    """Dokuei 読影: medical-image diagnosis support. Research use only; not a medical device."""
+
+
+@app.command()
+def run(
+    runtime: Annotated[RuntimeName, typer.Option(help="what serves the models")] = RuntimeName.LIGHT,
+    port: Annotated[int, typer.Option(help="of the router, on loopback")] = 8000,
+    data: Annotated[Path, typer.Option(help="folder of database, samples and logs")] = Path("build/run"),
+) -> None:
+    """Run model servers, router and portal on this machine."""
+    from . import local
+
+    telemetry.configure_logging()
+    telemetry.configure_tracing()
+    local.run(runtime.value, port, data)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option()] = 8000,
+) -> None:
+    """Run the router alone; its settings are the variables DOKUEI_… (router/settings.py lists them)."""
+    from .app import create_app
+    from .settings import Settings
+
+    telemetry.configure_logging()
+    telemetry.configure_tracing()
+    uvicorn.run(create_app(Settings.from_environment()), host=host, port=port, log_config=None, access_log=False)
+
+
+@app.command()
+def analyse(
+    files: Annotated[
+        list[Path], typer.Argument(exists=True, help="one image, the files of one series, a folder or a zip")
+    ],
+    url: Annotated[str, typer.Option(help="of the router")] = "http://127.0.0.1:8000",
+    language: Annotated[LanguageName, typer.Option(help="of the explanation")] = LanguageName.EN,
+    model: Annotated[str | None, typer.Option(help="name of a model, instead of finding it")] = None,
+) -> None:
+    """Send images to a running router and print its answer."""
+    chosen = [
+        file for path in files for file in (sorted(path.iterdir()) if path.is_dir() else [path]) if file.is_file()
+    ]
+    fields = {"language": language.value, **({"model": model} if model else {})}
+    parts = [("files", (file.name, file.read_bytes())) for file in chosen]
+    try:
+        response = httpx.post(f"{url}/api/analyses", data=fields, files=parts, timeout=300, trust_env=False)
+    except httpx.ConnectError:
+        raise CommandError(f"no router answers at {url}; `make run` starts one") from None
+    except httpx.TransportError as error:
+        raise CommandError(f"the router at {url} gave no answer: {error}") from None
+    if response.status_code != 201:
+        problem = response.json()
+        raise CommandError(f"{problem['title']}: {problem['detail']}")
+    _print_analysis(response.json(), url)
+
+
+def _print_analysis(analysis: dict[str, Any], url: str) -> None:
+    modality, model, result = analysis["modality"], analysis["model"], analysis["result"]
+    confidence = "" if modality["confidence"] is None else f", {modality['confidence']:.1%} sure"
+    table = Table(show_header=False, box=None)
+    table.add_row("input", f"{analysis['input']['images']} image(s), {analysis['input']['kind']}")
+    table.add_row("modality", f"{modality['label']} (by {modality['source']}{confidence})")
+    table.add_row("model", f"{model['name']} {model['version']} ({model['variant']}, {model['runtime']})")
+    if result["task"] == "classification":
+        listed = ", ".join(f"{label} {value:.1%}" for label, value in result["probabilities"].items())
+        table.add_row("result", f"[bold]{result['label']}[/bold] ({listed}; threshold {result['threshold']:.0%})")
+    else:
+        marked = sum(part["area_fraction"] > 0 for part in result["slices"])
+        volume = "spacing unknown" if result["volume_ml"] is None else f"{result['volume_ml']:.1f} ml"
+        table.add_row(
+            "result", f"[bold]{result['label']}[/bold] on {marked} slices, {result['voxels']} voxels, {volume}"
+        )
+    table.add_row("explanation", analysis["explanation"]["text"])
+    table.add_row("see", f"{url}/studies/{analysis['id']}")
+    Console().print(table)
+
+
+class CommandError(DokueiError):
+    """A command that cannot do what it was asked."""
+
+
+def entry() -> None:
+    """The console script: errors that Dokuei raises on purpose are one line, not a traceback."""
+    try:
+        app()
+    except DokueiError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -1,0 +1,69 @@
+"""Who explains: the LLM where one is configured and well, else the template."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import openai
+from purgatory import AsyncCircuitBreakerFactory
+from purgatory.domain.model import OpenedState
+
+from router import telemetry
+from router.result import Explanation, Language
+
+from . import template
+from .checks import RejectedReply
+from .llm import LlmClient, LlmSettings, Pictures
+
+FAILURES_TO_OPEN = 3
+SECONDS_OPEN = 30
+"""After three failures in a row the LLM is not asked for 30 s, so a dead endpoint costs no reader a timeout."""
+
+
+class Explainer:
+    """Explains facts. The template never fails; the LLM may, and then the template stands.
+
+    Args:
+        settings: of the LLM; None: the template always.
+    """
+
+    def __init__(self, settings: LlmSettings | None) -> None:
+        self._settings = settings
+        self._llm = LlmClient(settings) if settings is not None else None
+        self._breakers = AsyncCircuitBreakerFactory(default_threshold=FAILURES_TO_OPEN, default_ttl=SECONDS_OPEN)
+
+    async def close(self) -> None:
+        """Close the connections to the LLM."""
+        if self._llm is not None:
+            await self._llm.close()
+
+    @property
+    def has_llm(self) -> bool:
+        """Whether an LLM is configured."""
+        return self._llm is not None
+
+    def from_template(self, facts: Mapping[str, Any], language: Language) -> Explanation:
+        """The template's explanation, at once."""
+        return Explanation(text=template.explain(facts, language), source="template", language=language, model=None)
+
+    async def from_llm(
+        self, facts: Mapping[str, Any], language: Language, pictures: Callable[[], Pictures] | None
+    ) -> Explanation | None:
+        """The LLM's explanation, or None where there is none to show.
+
+        Args:
+            pictures: makes the pictures; None where there are none, or where they must not leave.
+        """
+        if self._llm is None or self._settings is None:
+            return None
+        made = pictures() if pictures is not None and self._settings.send_images else None
+        try:
+            async with await self._breakers.get_breaker("llm"):
+                text = await self._llm.explain(facts, language, made)
+        except (RejectedReply, openai.OpenAIError, TimeoutError, OpenedState) as error:
+            reason = error.reason if isinstance(error, RejectedReply) else type(error).__name__
+            telemetry.LLM_REJECTIONS.labels(reason).inc()
+            telemetry.log.warning("llm explanation not used", reason=reason)
+            return None
+        return Explanation(text=text, source="llm", language=language, model=self._settings.model)

@@ -1,0 +1,160 @@
+"""Everything on one machine: the model servers, the router and the portal, on loopback, ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import uvicorn
+
+from handlers.contract.archive import load_model
+from handlers.contract.errors import DokueiError
+
+from .app import create_app
+from .errors import ModelFailed, ModelUnavailable
+from .inference import InferenceClient
+from .registry import ServedModel
+from .samples import write_samples
+from .settings import Settings
+
+Runtime = Literal["light", "torchserve"]
+HOST = "127.0.0.1"
+START_SECONDS = 180
+STOP_SECONDS = 15
+
+
+class StartError(DokueiError):
+    """A model server ended, or did not answer, while it was starting."""
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def model_servers(store: Path, runtime: Runtime, log: Path) -> Iterator[dict[str, str]]:
+    """Start the servers of every model of the store and wait until each has answered.
+
+    Args:
+        log: file that gets what the servers print.
+
+    Yields:
+        Base URL by model name.
+
+    Raises:
+        CardError, ArchiveError: a model of the store cannot be used.
+        StartError: a server ended or did not answer; names the log.
+    """
+    models = [load_model(file.parent) for file in sorted(store.glob("*/card.yaml"))]
+    commands: dict[str, list[str]] = {}
+    endpoints: dict[str, str] = {}
+    if runtime == "torchserve":
+        port = free_port()
+        folders = [str(archive.parent) for _, archive in models]
+        commands["torchserve"] = ["-m", "handlers.torchserve", *folders, "--port", str(port)]
+        endpoints = {card.name: f"http://{HOST}:{port}" for card, _ in models}
+    else:
+        for card, archive in models:
+            port = free_port()
+            commands[card.name] = ["-m", "handlers.server", str(archive), "--port", str(port)]
+            endpoints[card.name] = f"http://{HOST}:{port}"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    with log.open("wb") as output:
+        try:
+            for name, arguments in commands.items():
+                processes[name] = subprocess.Popen(
+                    [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                )
+            served = [ServedModel(card, endpoints[card.name], runtime) for card, _ in models]
+            asyncio.run(_wait_until_ready(served, processes, log))
+            yield endpoints
+        finally:
+            _stop(list(processes.values()))
+
+
+async def _wait_until_ready(
+    models: Sequence[ServedModel], processes: Mapping[str, subprocess.Popen[bytes]], log: Path
+) -> None:
+    """Ask each model for one blank image until it answers: a healthy server may have no model yet."""
+    client = InferenceClient(timeout_seconds=30)
+    deadline = time.monotonic() + START_SECONDS
+    try:
+        for model in models:
+            size = model.card.input
+            blank = np.zeros((1, size.height, size.width, size.channels), np.uint8)
+            while True:
+                try:
+                    await client.infer(model, blank, [])
+                    break
+                except (ModelUnavailable, ModelFailed) as error:
+                    ended = [name for name, process in processes.items() if process.poll() is not None]
+                    if ended:
+                        raise StartError(f"the model server {ended[0]} ended while starting; {log} says why") from error
+                    if time.monotonic() > deadline:
+                        raise StartError(f"{model.card.name} did not answer in {START_SECONDS} s; see {log}") from error
+                    await asyncio.sleep(0.05)
+    finally:
+        await client.close()
+
+
+def _stop(running: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in running:
+        process.terminate()
+    for process in running:
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def run(runtime: Runtime, port: int, data: Path) -> None:
+    """Run until interrupted: model servers, router and portal; state, samples and logs in `data`.
+
+    Raises:
+        StartError, CardError, ArchiveError: as `model_servers`.
+    """
+    started = time.monotonic()
+    samples = data / "samples"
+    titles = [sample.file for sample in write_samples(samples)]
+    data.mkdir(parents=True, exist_ok=True)
+    base = Settings.from_environment()
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError as error:
+            raise StartError(
+                f"port {port} of {HOST} is taken ({error.strerror}); name another, as in PORT=8001"
+            ) from error
+        print(f"starting {runtime} model servers …", flush=True)
+        with model_servers(base.model_store, runtime, data / "model-servers.log") as endpoints:
+            settings = base.model_copy(
+                update={
+                    "database_url": f"sqlite:///{data / 'dokuei.db'}",
+                    "model_endpoints": endpoints,
+                    "model_runtime": runtime,
+                    "samples": samples,
+                }
+            )
+            server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False))
+            print(
+                f"{len(endpoints)} models answer after {time.monotonic() - started:.1f} s; samples in {samples}: "
+                f"{', '.join(titles)}\n\n    Dokuei is at http://{HOST}:{port}   (Ctrl+C ends it)\n\n"
+                f"    make analyse FILE={samples / titles[0]}   prints an answer in another terminal\n",
+                flush=True,
+            )
+            server.run(sockets=[listener])

@@ -1,0 +1,159 @@
+"""The types of the API's answers. OpenAPI, and from it the portal's types, are generated from here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from .registry import Variant
+from .study import Kind
+
+Language = Literal["en", "ja"]
+Source = Literal["dicom", "classifier", "override"]
+"""How the modality of a study was found."""
+
+
+class SpacingMm(BaseModel):
+    """Distance in mm between neighbouring rows, columns and slices; null where the files do not say."""
+
+    row: float
+    column: float
+    slice: float | None
+
+
+class InputInfo(BaseModel):
+    """What was sent."""
+
+    kind: Kind
+    images: int = Field(description="Number of images, in series order from 0")
+    sha256: str = Field(description="Of the file; of several files: of their sorted digests")
+    spacing_mm: SpacingMm | None
+
+
+class ModalityInfo(BaseModel):
+    """What kind of image it is, and how that was found."""
+
+    label: str
+    confidence: float | None = Field(description="Of the modality model; null where it was not asked")
+    source: Source
+
+
+class ModelInfo(BaseModel):
+    """The model that answered."""
+
+    name: str
+    version: str
+    runtime: str
+    variant: Variant
+
+
+class Heatmap(BaseModel):
+    """Where the evidence for the finding lies: Grad-CAM, scaled to its own maximum."""
+
+    method: Literal["Grad-CAM"] = "Grad-CAM"
+    label: str = Field(description="The label whose evidence it shows")
+    regions: dict[str, float] = Field(description="Share of the heat in each sixth of the image; sides as displayed")
+
+
+class ClassificationResult(BaseModel):
+    """Whether the image shows the finding."""
+
+    task: Literal["classification"] = "classification"
+    label: str
+    probabilities: dict[str, float]
+    threshold: float = Field(description="Least probability of the finding for its label")
+    heatmap: Heatmap
+
+
+class SliceArea(BaseModel):
+    """How much of one slice the mask covers."""
+
+    index: int
+    area_fraction: float = Field(ge=0, le=1, description="Share of the slice's pixels")
+
+
+class Extent(BaseModel):
+    """The box around the mask; first and last index, both inside."""
+
+    slices: tuple[int, int]
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+class SegmentationResult(BaseModel):
+    """What the mask marks, and how much of it there is."""
+
+    task: Literal["segmentation"] = "segmentation"
+    label: str
+    threshold: float = Field(description="Least probability of a voxel in the mask")
+    volume_ml: float | None = Field(description="Null where the spacing of the voxels is unknown")
+    voxels: int
+    slices: list[SliceArea]
+    extent: Extent | None = Field(description="Null where the mask is empty")
+
+
+Result = Annotated[ClassificationResult | SegmentationResult, Field(discriminator="task")]
+
+
+class Explanation(BaseModel):
+    """The result in words."""
+
+    text: str
+    source: Literal["template", "llm"]
+    language: Language
+    model: str | None = Field(description="The LLM's name; null for a template")
+
+
+class Analysis(BaseModel):
+    """One analysis: input, model, result and explanation."""
+
+    id: str
+    created: datetime
+    input: InputInfo
+    modality: ModalityInfo
+    model: ModelInfo
+    result: Result
+    explanation: Explanation
+    timings_ms: dict[str, float]
+
+
+class AnalysisList(BaseModel):
+    """Analyses, the newest first."""
+
+    items: list[Analysis]
+
+
+class ModelCardInfo(BaseModel):
+    """A served model, as the portal shows it."""
+
+    name: str
+    version: str
+    task: str
+    runtime: str
+    variant: Variant
+    modality: str | None
+    labels: list[str]
+    threshold: float
+    title: dict[str, str]
+    intended_use: dict[str, str]
+    not_for: dict[str, str]
+    training_data: str
+    measured: list[dict[str, Any]]
+    licence: str
+
+
+class ModelList(BaseModel):
+    """The served models."""
+
+    items: list[ModelCardInfo]
+
+
+class ProblemDocument(BaseModel):
+    """An error (RFC 9457), sent as application/problem+json."""
+
+    type: str
+    title: str
+    status: int
+    detail: str

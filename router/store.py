@@ -1,0 +1,225 @@
+"""The database: analyses and their images, in one transaction. SQLite embedded, PostgreSQL in a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import alembic.command
+import alembic.config
+from anyio.to_thread import run_sync
+from sqlalchemy import JSON, DateTime, ForeignKey, LargeBinary, create_engine, delete, event, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from .errors import NotFound, StoreUnavailable
+from .result import Analysis, Explanation
+
+ImageKey = tuple[str, int]
+"""Kind ("image", "mask" or "heat") and number of a stored picture."""
+
+
+T = TypeVar("T")
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+
+class AnalysisRow(Base):
+    """One analysis, as the API shows it."""
+
+    __tablename__ = "analyses"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class ImageRow(Base):
+    """One picture of an analysis: a PNG, or the heat map as float32 [h, w] in numpy's format."""
+
+    __tablename__ = "images"
+
+    analysis_id: Mapped[str] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Store:
+    """Keeps analyses. Every method is one transaction.
+
+    Args:
+        url: SQLAlchemy URL of the database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._engine = create_engine(url, pool_pre_ping=True)
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _prepare_sqlite)
+
+    async def start(self) -> None:
+        """Bring the schema up to date.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached or written.
+        """
+        await self._run(self._migrate)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await run_sync(self._engine.dispose)
+
+    def _migrate(self) -> None:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+        with self._engine.begin() as connection:
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+    async def ping(self) -> None:
+        """Ask the database for nothing.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+        """
+
+        def act() -> None:
+            with self._engine.connect() as connection:
+                connection.execute(select(1))
+
+        await self._run(act)
+
+    async def add(self, analysis: Analysis, images: Mapping[ImageKey, bytes]) -> None:
+        """Store an analysis with all its pictures, or nothing.
+
+        Raises:
+            StoreUnavailable: nothing was stored.
+        """
+
+        def act() -> None:
+            with Session(self._engine) as session, session.begin():
+                session.add(
+                    AnalysisRow(id=analysis.id, created=analysis.created, document=analysis.model_dump(mode="json"))
+                )
+                session.flush()
+                session.add_all(
+                    ImageRow(analysis_id=analysis.id, kind=kind, number=number, data=data)
+                    for (kind, number), data in images.items()
+                )
+
+        await self._run(act)
+
+    async def explain(self, analysis_id: str, explanation: Explanation) -> None:
+        """Replace the explanation of an analysis; nothing happens where it has been deleted meanwhile."""
+
+        def act() -> None:
+            with Session(self._engine) as session, session.begin():
+                row = session.get(AnalysisRow, analysis_id, with_for_update=True)
+                if row is not None:
+                    changed = {**row.document, "explanation": explanation.model_dump(mode="json")}
+                    session.execute(update(AnalysisRow).where(AnalysisRow.id == analysis_id).values(document=changed))
+
+        await self._run(act)
+
+    async def get(self, analysis_id: str) -> Analysis:
+        """One analysis.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+
+        def act() -> Analysis:
+            with Session(self._engine) as session:
+                row = session.get(AnalysisRow, analysis_id)
+                if row is None:
+                    raise _no_analysis()
+                return Analysis.model_validate(row.document)
+
+        return await self._run(act)
+
+    async def newest(self, limit: int, before: datetime | None) -> list[Analysis]:
+        """At most `limit` analyses, the newest first; with `before`, only older ones."""
+
+        def act() -> list[Analysis]:
+            with Session(self._engine) as session:
+                query = select(AnalysisRow).order_by(AnalysisRow.created.desc()).limit(limit)
+                if before is not None:
+                    query = query.where(AnalysisRow.created < before)
+                return [Analysis.model_validate(row.document) for row in session.scalars(query)]
+
+        return await self._run(act)
+
+    async def images(self, analysis_id: str, kind: str, number: int | None = None) -> list[bytes]:
+        """The pictures of one kind by number, or the one of that number.
+
+        Raises:
+            NotFound: no such analysis, or it has no such picture; says how many there are.
+        """
+
+        def act() -> list[bytes]:
+            with Session(self._engine) as session:
+                if session.get(AnalysisRow, analysis_id) is None:
+                    raise _no_analysis()
+                query = select(ImageRow.data).where(ImageRow.analysis_id == analysis_id, ImageRow.kind == kind)
+                if number is not None:
+                    query = query.where(ImageRow.number == number)
+                found = list(session.scalars(query.order_by(ImageRow.number)))
+                if not found:
+                    raise NotFound(
+                        f"the analysis has no {kind}" + (f" {number}; they count from 0" if number is not None else "")
+                    )
+                return found
+
+        return await self._run(act)
+
+    async def delete(self, analysis_id: str) -> None:
+        """Delete an analysis with its pictures.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+
+        def act() -> None:
+            with Session(self._engine) as session, session.begin():
+                session.execute(delete(ImageRow).where(ImageRow.analysis_id == analysis_id))
+                found = session.execute(
+                    delete(AnalysisRow).where(AnalysisRow.id == analysis_id).returning(AnalysisRow.id)
+                )
+                if found.first() is None:
+                    raise _no_analysis()
+
+        await self._run(act)
+
+    async def _run(self, act: Callable[[], T]) -> T:
+        try:
+            return await run_sync(act)
+        except SQLAlchemyError as error:
+            raise StoreUnavailable(
+                f"the database does not work ({type(error).__name__}); nothing was stored"
+            ) from error
+
+
+def _no_analysis() -> NotFound:
+    return NotFound("there is no analysis of this id; it may have been deleted")
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    """Foreign keys, readers beside a writer, and a wait instead of an error when two write."""
+    for pragma in (
+        "foreign_keys=ON",
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "busy_timeout=5000",
+        "secure_delete=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")

@@ -1,0 +1,97 @@
+"""What the router tells about itself: logs, metrics and traces. None of them holds what a file says or is called."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from opentelemetry import trace
+from prometheus_client import Counter, Histogram
+
+ANALYSES = Counter("dokuei_analyses_total", "Analyses that were stored", ["model", "version", "variant", "modality"])
+REFUSALS = Counter("dokuei_problems_total", "Requests that ended in a problem", ["problem"])
+EXPLANATIONS = Counter("dokuei_explanations_total", "Explanations by who wrote them", ["source"])
+LLM_REJECTIONS = Counter("dokuei_llm_rejections_total", "LLM replies that were not shown, by reason", ["reason"])
+MODEL_RETRIES = Counter("dokuei_model_retries_total", "Second tries of inference requests", ["model"])
+STAGE_SECONDS = Histogram(
+    "dokuei_stage_seconds",
+    "Time of each stage of an analysis",
+    ["stage"],
+    buckets=(0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48),
+)
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("dokuei")
+_tracer = trace.get_tracer("dokuei")
+
+
+class Timings:
+    """Milliseconds of each stage of one analysis, which also go to the metrics and, where on, to traces."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage."""
+        started = time.perf_counter()
+        with _tracer.start_as_current_span(f"analysis.{name}"):
+            yield
+        seconds = time.perf_counter() - started
+        STAGE_SECONDS.labels(name).observe(seconds)
+        self.milliseconds[name] = round(seconds * 1000, 2)
+
+
+def configure_logging() -> None:
+    """One JSON object a line on standard output, for our logs and the libraries' alike."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _trace_id,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    # Their lines name URLs and files of requests; ours say what is needed.
+    for noisy in ("httpx", "httpcore", "openai", "uvicorn.access", "alembic", "python_multipart"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def configure_tracing() -> None:
+    """Send traces by OTLP where OTEL_EXPORTER_OTLP_ENDPOINT says where to; else only pass `traceparent` on."""
+    if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        return
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": "dokuei-router"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+
+def _trace_id(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = f"{context.trace_id:032x}"
+    return event

@@ -1,0 +1,238 @@
+"""Explanations: the template's words, what an LLM is sent, and what of its answer is shown."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from conftest import StartRouter, png_bytes
+from fake_llm import FakeLlm
+from hostile import dicom_bytes
+from PIL import Image
+
+from router.explanation import template
+from router.explanation.checks import RejectedReply, check
+
+XRAY = {
+    "task": "classification", "finding": "pneumonia", "label": "pneumonia", "probability": 0.9731, "threshold": 0.5,
+    "has_heat": True, "hottest_region": "lower left", "heat_share_of_hottest_region": 0.4627,
+    "model": "chest-xray-pneumonia", "version": "1.0.0",
+}  # fmt: skip
+MRI = {
+    "task": "segmentation", "finding": "tumour", "slices": 24, "slices_with_finding": 8, "voxels": 10250,
+    "volume_ml": 41.5, "first_slice": 9, "last_slice": 16, "largest_slice": 12, "largest_slice_area_fraction": 0.031,
+    "threshold": 0.5, "model": "brain-mri-tumour", "version": "1.0.0",
+}  # fmt: skip
+
+
+def ask(client: httpx.Client, file: bytes, **fields: str) -> dict[str, Any]:
+    response = client.post("/api/analyses", files={"files": ("name", file)}, data=fields)
+    assert response.status_code == 201, response.text
+    analysis: dict[str, Any] = response.json()
+    return analysis
+
+
+def configured(llm: FakeLlm, send_images: bool = False, **more: Any) -> dict[str, Any]:
+    return {"llm_base_url": llm.url, "llm_model": "words-1", "llm_send_images": send_images, **more}
+
+
+def speak(text: str) -> dict[str, str]:
+    return {"finding": text, "evidence": "The heat map shows where the evidence lies.", "limits": "Research use only."}
+
+
+def test_template_says_the_facts_of_an_xray_in_both_languages() -> None:
+    english, japanese = template.explain(XRAY, "en"), template.explain(XRAY, "ja")
+    for said in ("97.3 %", "50.0 %", "46.3 %", "lower left", "pneumonia", "Grad-CAM", "1.0.0"):
+        assert said in english
+    for said in ("97.3%", "左下", "肺炎", "Grad-CAM"):
+        assert said in japanese
+
+
+def test_template_says_the_facts_of_a_volume_in_both_languages() -> None:
+    english, japanese = template.explain(MRI, "en"), template.explain(MRI, "ja")
+    for said in ("8 of 24 slices", "slice 9 to slice 16", "41.5 ml", "10250 voxels", "slice 12", "3.1 %"):
+        assert said in english
+    assert "41.5 ml" in japanese
+    assert "腫瘍" in japanese
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize(
+    "facts",
+    [XRAY, {**XRAY, "label": "normal", "probability": 0.02}, {**XRAY, "has_heat": False}, MRI,
+     {**MRI, "volume_ml": None}, {**MRI, "voxels": 0, "first_slice": None, "last_slice": None}],
+)  # fmt: skip
+def test_the_template_itself_passes_the_checks_for_replies(facts: dict[str, Any], language: Any) -> None:
+    check(template.explain(facts, language), facts, language)
+
+
+def test_template_never_claims_certainty() -> None:
+    assert "100" not in template.explain({**XRAY, "probability": 0.99999}, "en")
+    assert " 0.0 %" not in template.explain({**XRAY, "label": "normal", "probability": 0.00001}, "en")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Pneumonia has a probability of 99 %.", "number"),
+        ("There are 3 opacities.", "number"),
+        ("確率は九十九%、数値は98%です。", "language"),
+        ("Start antibiotics. The probability is 97 %.", "advice"),
+        ("The patient should be treated.", "advice"),
+        ("<b>97 %</b>", "markup"),
+        ("See https://example.org", "markup"),
+        ("word " * 400, "length"),
+        ("", "length"),
+    ],
+)
+def test_a_reply_that_says_more_than_the_facts_is_rejected(text: str, reason: str) -> None:
+    with pytest.raises(RejectedReply) as caught:
+        check(text, XRAY, "en")
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The model chest-xray-pneumonia (1.0.0) gives pneumonia a probability of 97 %, or 0.97.",
+        "Its probability is 97.3 %; 46% of the heat lies in the lower left.",
+        "The threshold is 50 %.",
+    ],
+)
+def test_a_reply_that_rounds_the_facts_is_accepted(text: str) -> None:
+    check(text, XRAY, "en")
+
+
+def test_advice_and_numbers_are_found_in_japanese_and_full_width() -> None:
+    with pytest.raises(RejectedReply, match="advice"):
+        check("肺炎の可能性があります。抗菌薬の投与を検討してください。", XRAY, "ja")
+    with pytest.raises(RejectedReply, match="number"):
+        check("確率は\uff19\uff19パーセントです。", XRAY, "ja")
+    check("確率は\uff19\uff17パーセントです。", XRAY, "ja")
+
+
+def test_without_images_the_llm_gets_facts_and_nothing_else(
+    start_router: StartRouter, llm: FakeLlm, samples: Path
+) -> None:
+    llm.reply = speak("The image is labelled by the model.")
+    analysis = ask(start_router(**configured(llm)), (samples / "chest-xray.dcm").read_bytes())
+    assert analysis["explanation"] == {
+        "text": " ".join(llm.reply.values()), "source": "llm", "language": "en", "model": "words-1",
+    }  # fmt: skip
+    [request] = llm.requests
+    [part] = request["messages"][1]["content"]
+    facts = json.loads(part["text"])
+    assert facts.keys() == XRAY.keys()
+    assert request["response_format"]["json_schema"]["schema"]["required"] == ["finding", "evidence", "limits"]
+    assert b"image_url" not in llm.bodies[0]
+
+
+def test_with_images_it_gets_three_and_is_told_what_red_means(
+    start_router: StartRouter, llm: FakeLlm, samples: Path
+) -> None:
+    llm.reply = speak("The image is labelled by the model.")
+    client = start_router(**configured(llm, send_images=True))
+    analysis = ask(client, (samples / "chest-xray.dcm").read_bytes())
+    [request] = llm.requests
+    rules = request["messages"][0]["content"]
+    assert "Grad-CAM heat map" in rules
+    assert "red is where the evidence" in rules
+    urls = [part["image_url"]["url"] for part in request["messages"][1]["content"][1:]]
+    sent = [Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,")))) for url in urls]
+    assert len(sent) == 3
+    assert all(not picture.info for picture in sent), "pixels only, no text chunks"
+    stored = Image.open(io.BytesIO(client.get(f"/api/analyses/{analysis['id']}/images/0.png").content))
+    assert np.array_equal(np.asarray(sent[0]), np.asarray(stored))
+
+
+@pytest.mark.parametrize("declared", ["YES", None])
+def test_images_stay_where_burned_in_text_is_declared_or_not_excluded(
+    start_router: StartRouter, llm: FakeLlm, declared: str | None
+) -> None:
+    llm.reply = speak("The image is labelled by the model.")
+    tags = {"Modality": "CR", "BodyPartExamined": "CHEST"} | ({"BurnedInAnnotation": declared} if declared else {})
+    file = dicom_bytes(np.full((64, 64), 99, np.uint8), **tags)
+    ask(start_router(**configured(llm, send_images=True)), file)
+    assert b"image_url" not in llm.bodies[0]
+
+
+def test_nothing_that_names_a_patient_reaches_the_llm_or_the_log(
+    start_router: StartRouter, llm: FakeLlm, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from router.telemetry import configure_logging
+
+    configure_logging()
+    llm.reply = speak("The image is labelled by the model.")
+    secrets = {
+        "PatientName": "CANARY^NAME", "PatientID": "CANARY-ID", "InstitutionName": "CANARY HOSPITAL",
+        "StudyDescription": "CANARY STUDY", "AccessionNumber": "CANARYACC",
+    }  # fmt: skip
+    file = dicom_bytes(
+        np.full((64, 64), 99, np.uint8), Modality="CR", BodyPartExamined="CHEST", BurnedInAnnotation="NO", **secrets
+    )
+    client = start_router(**configured(llm, send_images=True))
+    response = client.post("/api/analyses", files={"files": ("CANARY-file.dcm", file)})
+    refused = client.post("/api/analyses", files={"files": ("CANARY-file.dcm", b"CANARY text")})
+    log = "".join(capfd.readouterr())
+    assert response.status_code == 201
+    assert refused.status_code == 422
+    assert '"route": "/api/analyses"' in log
+    for told in (log, refused.text, response.text, llm.bodies[0].decode(), client.get("/metrics").text):
+        assert "canary" not in told.lower()
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reply"),
+    [
+        ("answer", speak("The probability is 12.345 %.")),
+        ("answer", speak("Give amoxicillin, an antibiotic.")),
+        ("answer", "Sure! Here is what I see."),
+        ("answer", {"finding": "only one"}),
+        ("answer", speak("x" * 10_000_000)),
+        ("status-429", None),
+        ("status-500", None),
+        ("no-json", None),
+        ("hang", None),
+        ("drip", None),
+    ],
+)
+def test_where_the_llm_misbehaves_the_template_answers(
+    start_router: StartRouter, llm: FakeLlm, samples: Path, behaviour: str, reply: Any
+) -> None:
+    llm.behaviour, llm.reply = behaviour, reply
+    client = start_router(**configured(llm, llm_timeout_seconds=1))
+    response = client.post("/api/analyses", files={"files": (samples / "chest-xray.dcm").read_bytes()})
+    assert response.json()["explanation"]["source"] == "template"
+    assert response.elapsed.total_seconds() < 3
+    assert len(llm.requests) == 1
+
+
+def test_a_dead_llm_is_not_asked_again_and_again(start_router: StartRouter, llm: FakeLlm) -> None:
+    llm.behaviour = "status-500"
+    client = start_router(**configured(llm))
+    picture = png_bytes(np.full((64, 64), 99, np.uint8))
+    for _ in range(6):
+        ask(client, picture, model="chest-xray-pneumonia")
+    assert len(llm.requests) == 3
+
+
+def test_in_a_stream_the_result_comes_before_the_llm_is_done(
+    start_router: StartRouter, llm: FakeLlm, samples: Path
+) -> None:
+    llm.reply = speak("The image is labelled by the model.")
+    client = start_router(**configured(llm))
+    response = client.post(
+        "/api/analyses",
+        files={"files": (samples / "chest-xray.dcm").read_bytes()},
+        headers={"Accept": "text/event-stream"},
+    )
+    names = [line.removeprefix("event: ") for line in response.text.splitlines() if line.startswith("event: ")]
+    assert names[-3:] == ["result", "progress", "explanation"]
+    stored = client.get("/api/analyses").json()["items"][0]
+    assert stored["explanation"]["source"] == "llm"

@@ -1,0 +1,43 @@
+"""Settings come from the environment, and wrong ones are refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from handlers.contract.errors import SettingsError
+from router.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.delenv(f"DOKUEI_{field.upper()}", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"DOKUEI_LLM_BASE_URL": "http://x/v1"}, "DOKUEI_LLM_MODEL is missing"),
+        ({"DOKUEI_LLM_BASE_URL": "http://x/v1", "DOKUEI_LLM_MODEL": "m"}, "DOKUEI_LLM_SEND_IMAGES is missing"),
+        ({"DOKUEI_MODEL_TIMEOUT_SECONDS": "-1"}, "DOKUEI_MODEL_TIMEOUT_SECONDS"),
+        ({"DOKUEI_REGISTRY": "consul"}, "DOKUEI_REGISTRY"),
+    ],
+)
+def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said):
+        Settings.from_environment()
+
+
+def test_the_choice_about_images_is_the_deployments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOKUEI_LLM_BASE_URL", "http://x/v1")
+    monkeypatch.setenv("DOKUEI_LLM_MODEL", "m")
+    for said in ("true", "false"):
+        monkeypatch.setenv("DOKUEI_LLM_SEND_IMAGES", said)
+        assert Settings.from_environment().llm_send_images is (said == "true")
+
+
+def test_the_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOKUEI_LLM_API_KEY", "sk-canary")
+    assert "sk-canary" not in repr(Settings.from_environment())

@@ -1,0 +1,1 @@
+"""From a data folder to an archive: datasets, networks, train, export, archive."""
