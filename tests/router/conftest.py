@@ -14,6 +14,7 @@ import pytest
 from fake_llm import FakeLlm, fake_llm
 from PIL import Image
 from serving import serving
+from uploads import Decode, decoding
 
 from router.app import create_app
 from router.local import model_servers
@@ -73,6 +74,12 @@ def shared_router(
     )
     with serving(create_app(settings)) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def decode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decode]:
+    with decoding(tmp_path_factory.mktemp("uploads")) as run:
+        yield run
 
 
 @pytest.fixture

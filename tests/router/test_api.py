@@ -175,9 +175,7 @@ def test_a_stream_tells_each_step_and_then_the_stored_result(shared_router: http
 
 
 def test_a_stream_ends_in_a_problem_where_the_upload_is_refused(shared_router: httpx.Client) -> None:
-    response = shared_router.post(
-        "/api/analyses", files={"files": b"hello"}, headers={"Accept": "text/event-stream"}
-    )
+    response = shared_router.post("/api/analyses", files={"files": b"hello"}, headers={"Accept": "text/event-stream"})
     event, problem = sse(response)[-1]
     assert event == "error"
     assert problem["status"] == 422

@@ -53,7 +53,11 @@ def test_tags_that_say_enough_decide_alone(tags: dict[str, str], model: str) -> 
 
 @pytest.mark.parametrize(
     "tags",
-    [{"Modality": "CT", "BodyPartExamined": "CHEST"}, {"Modality": "MR", "BodyPartExamined": "BREAST"}, {"Modality": "US"}],
+    [
+        {"Modality": "CT", "BodyPartExamined": "CHEST"},
+        {"Modality": "MR", "BodyPartExamined": "BREAST"},
+        {"Modality": "US"},
+    ],
 )
 def test_tags_that_fit_no_model_are_refused_without_asking_the_classifier(tags: dict[str, str]) -> None:
     with pytest.raises(UnsupportedImage) as caught:

@@ -1,30 +1,26 @@
 """What hostile and broken uploads get: a problem that names the fault, in time, within the memory of the decoder."""
 
-import asyncio
 import io
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import psutil
 import pytest
-from hostile import HOSTILE, Upload, dicom_bytes
+from hostile import HOSTILE, dicom_bytes
 from PIL import Image
+from uploads import Decode, decoding
 
-from router.decode.decoder import Decoder
-from router.decode.limits import DecodeLimits, UploadedFile
+from router.decode.limits import DecodeLimits
 from router.errors import InvalidUpload, Problem, TooLarge, UndecodableImage
-from router.study import Study
 
 MIB = 2**20
-Decode = Callable[[Sequence[Upload]], Study]
-
 NAMED_FAULT = {
     "truncated_dicom": "cut off",
     "dicom_cut_in_its_header": "cut off",
@@ -56,30 +52,10 @@ NAMED_FAULT = {
 }
 
 
-def _decode_with(limits: DecodeLimits, folder: Path) -> Iterator[Decode]:
-    with asyncio.Runner() as runner:
-        decoder = Decoder(limits)
-        runner.run(decoder.start())
-
-        def run(uploads: Sequence[Upload]) -> Study:
-            files = []
-            for n, (name, content) in enumerate(uploads):
-                (folder / str(n)).write_bytes(content)
-                files.append(UploadedFile(folder / str(n), name))
-            return runner.run(decoder.decode(files))
-
-        yield run
-        runner.run(decoder.close())
-
-
-@pytest.fixture(scope="module")
-def decode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decode]:
-    yield from _decode_with(DecodeLimits(), tmp_path_factory.mktemp("uploads"))
-
-
 @pytest.fixture
 def decode_with_small_limits(tmp_path: Path) -> Iterator[Decode]:
-    yield from _decode_with(DecodeLimits(files=2, upload_bytes=4096, pixels=100, series_pixels=250), tmp_path)
+    with decoding(tmp_path, DecodeLimits(files=2, upload_bytes=4096, pixels=100, series_pixels=250)) as run:
+        yield run
 
 
 class MemorySampler:
@@ -126,19 +102,19 @@ def test_hostile_upload_is_refused_in_time_and_memory_and_a_good_one_decodes_aft
     with MemorySampler() as memory:
         start = time.perf_counter()
         with pytest.raises(Problem) as refusal:
-            decode([upload])
+            decode(upload)
         seconds = time.perf_counter() - start
     assert 400 <= refusal.value.status < 500
     assert NAMED_FAULT[name] in refusal.value.detail
     assert seconds < 2
     assert memory.peak <= 512 * MIB
-    assert decode([("image.png", png())]).images[0].shape == (8, 8)
+    assert decode(("image.png", png())).images[0].shape == (8, 8)
 
 
 def test_refusal_names_the_file_by_its_position_and_never_repeats_names_or_header(decode: Decode) -> None:
     good = dicom_bytes(np.zeros((8, 8), np.uint16))
     with pytest.raises(UndecodableImage) as refusal:
-        decode([("secret-a.dcm", good), ("secret-b.dcm", good[:-20]), ("secret-c.dcm", good)])
+        decode(("secret-a.dcm", good), ("secret-b.dcm", good[:-20]), ("secret-c.dcm", good))
     assert "file 2 of 3" in refusal.value.detail
     assert "secret" not in refusal.value.detail.lower()
 
@@ -146,33 +122,33 @@ def test_refusal_names_the_file_by_its_position_and_never_repeats_names_or_heade
 @pytest.mark.filterwarnings("ignore:Invalid value for VR DA")  # pydicom, as the test writes it
 def test_header_values_do_not_reach_the_log_of_the_service(decode: Decode, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UndecodableImage):
-        decode([("image.dcm", dicom_bytes(np.zeros((8, 8), np.uint16), SpacingBetweenSlices="")[:-20])])
-    decode([("image.dcm", dicom_bytes(np.zeros((8, 8), np.uint16), PatientBirthDate="not-a-date"))])
+        decode(("image.dcm", dicom_bytes(np.zeros((8, 8), np.uint16), SpacingBetweenSlices="")[:-20]))
+    decode(("image.dcm", dicom_bytes(np.zeros((8, 8), np.uint16), PatientBirthDate="not-a-date")))
     assert capfd.readouterr() == ("", "")
 
 
 def test_no_file_is_an_invalid_upload(decode: Decode) -> None:
     with pytest.raises(InvalidUpload, match="holds no file"):
-        decode([])
+        decode()
 
 
 def test_more_files_than_the_limit_are_too_large(decode_with_small_limits: Decode) -> None:
     with pytest.raises(TooLarge, match="3 files; at most 2"):
-        decode_with_small_limits([("image.png", png())] * 3)
+        decode_with_small_limits(*[("image.png", png())] * 3)
 
 
 def test_more_bytes_than_the_limit_are_too_large(decode_with_small_limits: Decode) -> None:
     with pytest.raises(TooLarge, match="at most 0 MiB"):
-        decode_with_small_limits([("image.png", bytes(5000))])
+        decode_with_small_limits(("image.png", bytes(5000)))
 
 
 def test_more_pixels_than_the_limit_are_too_large_in_one_image_and_in_the_series(
     decode_with_small_limits: Decode,
 ) -> None:
     with pytest.raises(TooLarge, match="11 x 10 pixels"):
-        decode_with_small_limits([("image.png", png(11, 10))])
+        decode_with_small_limits(("image.png", png(11, 10)))
     with pytest.raises(TooLarge, match="the images up to file 1 of 1"):
-        decode_with_small_limits([("image.dcm", dicom_bytes(np.zeros((3, 10, 10), np.uint16)))])
+        decode_with_small_limits(("image.dcm", dicom_bytes(np.zeros((3, 10, 10), np.uint16))))
 
 
 def test_decoder_survives_the_end_of_its_waiting_processes_and_of_the_server_that_forks_them(decode: Decode) -> None:
@@ -182,7 +158,7 @@ def test_decoder_survives_the_end_of_its_waiting_processes_and_of_the_server_tha
         for process in [*server.children(), server]:
             process.kill()
         wait_until(lambda server=server: server.status() == psutil.STATUS_ZOMBIE)
-    assert decode([("image.png", png())]).images[0].shape == (8, 8)
+    assert decode(("image.png", png())).images[0].shape == (8, 8)
 
 
 def test_process_that_the_system_kills_while_it_decodes_is_told_as_a_fault_of_the_file(decode: Decode) -> None:
@@ -196,10 +172,10 @@ def test_process_that_the_system_kills_while_it_decodes_is_told_as_a_fault_of_th
 
     killer = threading.Thread(target=kill_the_busy_one)
     killer.start()
-    with pytest.raises(UndecodableImage, match="frame 1 .* the decoding process died of it"):
-        decode([HOSTILE["zero_length_jp2_box"]()])
+    with pytest.raises(UndecodableImage, match=r"frame 1 .* the decoding process died of it"):
+        decode(HOSTILE["zero_length_jp2_box"]())
     killer.join()
-    assert decode([("image.png", png())]).images[0].shape == (8, 8)
+    assert decode(("image.png", png())).images[0].shape == (8, 8)
 
 
 def test_decoding_process_does_not_run_the_main_module_of_the_service(tmp_path: Path) -> None:

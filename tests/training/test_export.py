@@ -112,5 +112,3 @@ def test_the_digest_is_written_without_touching_the_rest_of_the_card(tmp_path: P
         assert written.graph is not None
         assert written.graph.sha256 == digit * 64
         assert file.read_text(encoding="utf-8").partition("graph:")[0] == text.partition("graph:")[0]
-
-
