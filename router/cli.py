@@ -98,6 +98,8 @@ def _print_analysis(analysis: dict[str, Any], url: str) -> None:
     modality, model, result = analysis["modality"], analysis["model"], analysis["result"]
     confidence = "" if modality["confidence"] is None else f", {modality['confidence']:.1%} sure"
     table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # Japanese has no spaces to break at, and an address must not lose its end.
     table.add_row("input", f"{analysis['input']['images']} image(s), {analysis['input']['kind']}")
     table.add_row("modality", f"{modality['label']} (by {modality['source']}{confidence})")
     table.add_row("model", f"{model['name']} {model['version']} ({model['variant']}, {model['runtime']})")
@@ -126,3 +128,7 @@ def entry() -> None:
     except DokueiError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    entry()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -127,6 +128,14 @@ def run(runtime: Runtime, port: int, data: Path) -> None:
     Raises:
         StartError, CardError, ArchiveError: as `model_servers`.
     """
+    # SIGTERM ends like Ctrl+C does: through the context managers, which end the model servers.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        _run(runtime, port, data)
+    print("stopped", flush=True)
+
+
+def _run(runtime: Runtime, port: int, data: Path) -> None:
     started = time.monotonic()
     samples = data / "samples"
     titles = [sample.file for sample in write_samples(samples)]
@@ -151,6 +160,7 @@ def run(runtime: Runtime, port: int, data: Path) -> None:
                 }
             )
             server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, access_log=False))
+            listener.listen()  # From here on a caller waits instead of being refused.
             print(
                 f"{len(endpoints)} models answer after {time.monotonic() - started:.1f} s; samples in {samples}: "
                 f"{', '.join(titles)}\n\n    Dokuei is at http://{HOST}:{port}   (Ctrl+C ends it)\n\n"

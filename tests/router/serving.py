@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import uvicorn
+
+StartRouter = Callable[..., httpx.Client]
+"""Starts a router with the given settings, and gives a client to it."""
 
 
 class _Server(uvicorn.Server):

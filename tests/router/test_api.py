@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import StartRouter, png_bytes, read_image
 from hostile import HOSTILE
+from serving import StartRouter
+from uploads import png_bytes, read_image
 
 
 def send(client: httpx.Client, *files: tuple[str, bytes], **fields: str) -> httpx.Response:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from paths import STORE
 
 from handlers.contract.card import load_card
 from router.dispatch import Dispatch, dispatch
@@ -16,7 +16,6 @@ from router.errors import ModelUnavailable, UnsupportedImage
 from router.registry import ServedModel
 from router.study import Study
 
-STORE = Path(__file__).parents[2] / "model-store"
 MODELS = [ServedModel(load_card(folder), "http://none", "light") for folder in sorted(STORE.iterdir())]
 
 

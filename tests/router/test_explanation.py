@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import StartRouter, png_bytes
 from fake_llm import FakeLlm
 from hostile import dicom_bytes
 from PIL import Image
+from serving import StartRouter
+from uploads import png_bytes
 
 from router.explanation import template
 from router.explanation.checks import RejectedReply, check

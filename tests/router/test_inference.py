@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from paths import STORE
 
 from handlers.contract import oip
 from handlers.contract.card import load_card
@@ -17,7 +17,7 @@ from router.errors import ModelFailed, ModelUnavailable
 from router.inference import InferenceClient
 from router.registry import ServedModel
 
-CARD = load_card(Path(__file__).parents[2] / "model-store" / "modality")
+CARD = load_card(STORE / "modality")
 MODEL = ServedModel(CARD, "http://model", "light")
 IMAGES = np.zeros((2, 128, 128, 3), np.uint8)
 RIGHT = {"probabilities": np.ones((2, 3), np.float32)}

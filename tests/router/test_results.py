@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import STORE
 
 from handlers.contract.card import load_card
 from router import pictures
@@ -15,7 +15,6 @@ from router.results import TASKS, Reading
 from router.results.classification import region_shares
 from router.study import Spacing, Study
 
-STORE = Path(__file__).parents[2] / "model-store"
 XRAY, MRI = load_card(STORE / "chest-xray-pneumonia"), load_card(STORE / "brain-mri-tumour")
 
 

@@ -58,3 +58,13 @@ def zipped(members: Sequence[Upload]) -> bytes:
 
 def first_pixels(study: Study) -> list[int]:
     return [int(image.flat[0]) for image in study.images]
+
+
+def png_bytes(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def read_image(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))

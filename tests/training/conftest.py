@@ -9,9 +9,7 @@ import pytest
 import timm
 import torch
 from PIL import Image
-
-PATIENTS = 14
-ROOT = Path(__file__).parents[2]
+from synthetic import PATIENTS
 
 
 def picture(random: np.random.Generator, shape: tuple[int, ...], level: int) -> Image.Image:

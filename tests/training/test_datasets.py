@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import PATIENTS, ROOT
+from paths import STORE
+from synthetic import PATIENTS
 
 from handlers.contract.card import load_card
 from training import augment, datasets
-
-STORE = ROOT / "model-store"
 
 
 @pytest.mark.parametrize(

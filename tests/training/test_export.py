@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from conftest import ROOT
+from paths import ROOT
 
 from handlers.base import open_session
 from handlers.contract.archive import GRAPH_FILE, load_model

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
+from paths import ROOT
 
 COMMAND = [sys.executable, "-m", "training.train"]
 

@@ -1,0 +1,103 @@
+"""The database: all of an analysis or nothing, and plain words when it does not work."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from router.errors import NotFound, StoreUnavailable
+from router.result import (
+    Analysis,
+    Explanation,
+    InputInfo,
+    ModalityInfo,
+    ModelInfo,
+    SegmentationResult,
+)
+from router.store import Store
+
+
+def analysis(number: int) -> Analysis:
+    return Analysis(
+        id=f"id-{number}",
+        created=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number),
+        input=InputInfo(kind="png", images=1, sha256="0" * 64, spacing_mm=None),
+        modality=ModalityInfo(label="brain-mri", confidence=0.9, source="classifier"),
+        model=ModelInfo(name="m", version="1.0.0", runtime="light", variant="stable"),
+        result=SegmentationResult(label="tumour", threshold=0.5, volume_ml=None, voxels=0, slices=[], extent=None),
+        explanation=Explanation(text="t", source="template", language="en", model=None),
+        timings_ms={},
+    )
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as running:
+        yield running
+
+
+@pytest.fixture
+def store(runner: asyncio.Runner, tmp_path: Path) -> Iterator[Store]:
+    opened = Store(f"sqlite:///{tmp_path / 'dokuei.db'}")
+    runner.run(opened.start())
+    yield opened
+    runner.run(opened.close())
+
+
+def test_an_analysis_comes_back_as_it_was_stored(store: Store, runner: asyncio.Runner) -> None:
+    runner.run(store.add(analysis(1), {("image", 0): b"a", ("image", 1): b"b", ("mask", 0): b"c"}))
+    assert runner.run(store.get("id-1")) == analysis(1)
+    assert runner.run(store.images("id-1", "image")) == [b"a", b"b"]
+    assert runner.run(store.images("id-1", "mask", 0)) == [b"c"]
+
+
+def test_what_fails_half_way_leaves_nothing(store: Store, runner: asyncio.Runner) -> None:
+    with pytest.raises(StoreUnavailable, match="nothing was stored"):
+        runner.run(store.add(analysis(1), {("image", 0): b"a", ("image", 1): None}))  # type: ignore[dict-item]
+    with pytest.raises(NotFound):
+        runner.run(store.get("id-1"))
+
+
+def test_deleted_pictures_are_not_left_in_the_file(store: Store, runner: asyncio.Runner, tmp_path: Path) -> None:
+    runner.run(store.add(analysis(1), {("image", 0): b"CANARY" * 1000}))
+    runner.run(store.delete("id-1"))
+    runner.run(store.close())
+    connection = sqlite3.connect(tmp_path / "dokuei.db")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    assert b"CANARY" not in (tmp_path / "dokuei.db").read_bytes()
+
+
+def test_a_new_explanation_replaces_the_old_and_nothing_else(store: Store, runner: asyncio.Runner) -> None:
+    runner.run(store.add(analysis(1), {}))
+    words = Explanation(text="other", source="llm", language="en", model="w")
+    runner.run(store.explain("id-1", words))
+    assert runner.run(store.get("id-1")) == analysis(1).model_copy(update={"explanation": words})
+    runner.run(store.explain("gone", words))
+
+
+def test_the_newest_come_first_page_by_page(store: Store, runner: asyncio.Runner) -> None:
+    for number in (2, 1, 3):
+        runner.run(store.add(analysis(number), {}))
+    assert [each.id for each in runner.run(store.newest(2, None))] == ["id-3", "id-2"]
+    assert [each.id for each in runner.run(store.newest(2, analysis(2).created))] == ["id-1"]
+
+
+def test_a_restart_keeps_what_was_stored(store: Store, runner: asyncio.Runner, tmp_path: Path) -> None:
+    runner.run(store.add(analysis(1), {}))
+    again = Store(f"sqlite:///{tmp_path / 'dokuei.db'}")
+    runner.run(again.start())
+    assert runner.run(again.get("id-1")) == analysis(1)
+    runner.run(again.close())
+
+
+def test_a_database_that_cannot_be_opened_is_said(runner: asyncio.Runner, tmp_path: Path) -> None:
+    closed = Store(f"sqlite:///{tmp_path / 'missing' / 'dokuei.db'}")
+    with pytest.raises(StoreUnavailable, match="database"):
+        runner.run(closed.start())
+    runner.run(closed.close())

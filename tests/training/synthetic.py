@@ -1,0 +1,3 @@
+"""The size of the synthetic data folder."""
+
+PATIENTS = 14
