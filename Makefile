@@ -48,7 +48,7 @@ archive-%: .venv/.dev ## Renew an archive after an edit of its card or handler
 
 benchmark: .venv/.dev ## Measure cold start and latency of both model servers, and of the router
 	$(BIN)/python benchmarks/model_servers.py
-	$(BIN)/python benchmarks/router.py
+	$(BIN)/python benchmarks/analysis.py
 
 lock: .venv/.dev ## Write the versions that are installed now into constraints.txt
 	$(BIN)/pip freeze --exclude-editable > constraints.txt

@@ -84,7 +84,7 @@ class Measured(Strict):
 
     metric: Text
     value: float
-    on: Text
+    dataset: Text
     command: Text
 
 
