@@ -32,6 +32,9 @@ SLICE_NUMBER = re.compile(r"_(\d+)$")
 FOLDS = 7
 """One of seven folds validates: about 14 % of the patients."""
 
+GENERATED = 400
+"""Blank, noise, gradient and checkerboard images among the `other` of the modality model."""
+
 Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -173,7 +176,7 @@ def load_modality(data: Path, card: Card, seed: int, augment: Augment) -> tuple[
     brain = _read_all(brain_files, card.input, "MRI slices")
     for index in np.flatnonzero(random.random(len(brain)) < 0.5):
         brain[index] = brain[index][:, :, [int(random.integers(3))]]
-    generated = _generated_negatives(len(other_files) // 2, card.input.height, seed)
+    generated = _generated_negatives(GENERATED, card.input.height, seed)
     pixels = np.concatenate(
         [_read_all(xray_files, card.input, "X-rays"), brain, _read_all(other_files, card.input, "others"), generated]
     )

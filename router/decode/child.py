@@ -1,6 +1,7 @@
 """The decoding process: its limits, its answer, and the one path through it.
 
-It leaves its answer in a folder: `answer.json`, and each image as a .npy file. Nothing is pickled on the way back.
+It leaves its answer in a folder: `answer.json`, and the pixels of all images in one file. Nothing is pickled on the way
+back.
 """
 
 from __future__ import annotations

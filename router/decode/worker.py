@@ -56,8 +56,7 @@ class Worker:
             ) from None
         raise UndecodableImage(
             f"{child.read_stage(folder) or 'the upload'}: this took longer than the {seconds:.1f} s that an upload of "
-            "its size has; "
-            "the file is damaged, or too large to decode"
+            "its size has; the file is damaged, or too large to decode"
         )
 
     def end(self) -> None:
