@@ -72,7 +72,7 @@ def configure_logging() -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     # Their lines name URLs and files of requests; ours say what is needed.
-    for noisy in ("httpx", "httpcore", "openai", "uvicorn.access", "alembic", "python_multipart"):
+    for noisy in ("httpx", "httpx2", "httpcore", "openai", "uvicorn.access", "alembic", "python_multipart"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fake_llm import FakeLlm, fake_llm
-from paths import STORE
-from serving import StartRouter, serving
+from paths import ROOT, STORE
+from serving import StartProcess, StartRouter, serving
 from uploads import Decode, decoding
 
 from router.app import create_app
+from router.local import free_port
 from router.settings import Settings
 
 
@@ -43,6 +49,39 @@ def start_router(light_servers: dict[str, str], tmp_path: Path, samples: Path) -
 def decode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decode]:
     with decoding(tmp_path_factory.mktemp("uploads")) as run:
         yield run
+
+
+@pytest.fixture
+def start_process(light_servers: dict[str, str], tmp_path: Path) -> Iterator[StartProcess]:
+    """Starts `dokuei serve` with the given environment; gives a client, and the file that has what it printed."""
+    with ExitStack() as stack:
+
+        def start(**environment: str) -> tuple[httpx.Client, Path]:
+            port, log = free_port(), tmp_path / "log"
+            settings = {
+                "DOKUEI_DATABASE_URL": f"sqlite:///{tmp_path / 'dokuei.db'}",
+                "DOKUEI_MODEL_ENDPOINTS": json.dumps(light_servers),
+            }
+            process = subprocess.Popen(
+                [sys.executable, "-m", "router.cli", "serve", "--port", str(port)],
+                cwd=ROOT,
+                env={**os.environ, **settings, **environment},
+                stdout=stack.enter_context(log.open("w")),
+                stderr=subprocess.STDOUT,
+            )
+            stack.callback(process.wait, 20)
+            stack.callback(process.terminate)
+            client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False))
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                with suppress(httpx.ConnectError):
+                    client.get("/healthz")
+                    return client, log
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.05)
+            raise AssertionError(log.read_text())
+
+        yield start
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,8 @@ import uvicorn
 
 StartRouter = Callable[..., httpx.Client]
 """Starts a router with the given settings, and gives a client to it."""
+StartProcess = Callable[..., tuple[httpx.Client, Path]]
+"""Starts a router process with the given environment, and gives a client to it and its log."""
 
 
 class _Server(uvicorn.Server):

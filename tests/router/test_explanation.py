@@ -14,7 +14,7 @@ import pytest
 from fake_llm import FakeLlm
 from hostile import dicom_bytes
 from PIL import Image
-from serving import StartRouter
+from serving import StartProcess, StartRouter
 from uploads import png_bytes
 
 from router.explanation import template
@@ -163,12 +163,7 @@ def test_images_stay_where_burned_in_text_is_declared_or_not_excluded(
     assert b"image_url" not in llm.bodies[0]
 
 
-def test_nothing_that_names_a_patient_reaches_the_llm_or_the_log(
-    start_router: StartRouter, llm: FakeLlm, capfd: pytest.CaptureFixture[str]
-) -> None:
-    from router.telemetry import configure_logging
-
-    configure_logging()
+def test_nothing_that_names_a_patient_reaches_the_llm_or_the_log(start_process: StartProcess, llm: FakeLlm) -> None:
     llm.reply = speak("The image is labelled by the model.")
     secrets = {
         "PatientName": "CANARY^NAME", "PatientID": "CANARY-ID", "InstitutionName": "CANARY HOSPITAL",
@@ -177,14 +172,14 @@ def test_nothing_that_names_a_patient_reaches_the_llm_or_the_log(
     file = dicom_bytes(
         np.full((64, 64), 99, np.uint8), Modality="CR", BodyPartExamined="CHEST", BurnedInAnnotation="NO", **secrets
     )
-    client = start_router(**configured(llm, send_images=True))
+    client, log = start_process(DOKUEI_LLM_BASE_URL=llm.url, DOKUEI_LLM_MODEL="words-1", DOKUEI_LLM_SEND_IMAGES="true")
     response = client.post("/api/analyses", files={"files": ("CANARY-file.dcm", file)})
     refused = client.post("/api/analyses", files={"files": ("CANARY-file.dcm", b"CANARY text")})
-    log = "".join(capfd.readouterr())
+    logged = log.read_text()
     assert response.status_code == 201
     assert refused.status_code == 422
-    assert '"route": "/api/analyses"' in log
-    for told in (log, refused.text, response.text, llm.bodies[0].decode(), client.get("/metrics").text):
+    assert '"route": "/api/analyses"' in logged
+    for told in (logged, refused.text, response.text, llm.bodies[0].decode(), client.get("/metrics").text):
         assert "canary" not in told.lower()
 
 

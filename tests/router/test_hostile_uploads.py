@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -59,7 +60,10 @@ def decode_with_small_limits(tmp_path: Path) -> Iterator[Decode]:
 
 
 class MemorySampler:
-    """Highest resident memory of any process below this one, sampled while the block runs."""
+    """Highest resident memory of any decoding process, sampled while the block runs.
+
+    Decoding processes and their fork server share a command line, which no other process below this one has.
+    """
 
     def __enter__(self) -> Self:
         self.peak = 0
@@ -75,10 +79,9 @@ class MemorySampler:
     def _sample(self) -> None:
         while not self._done.wait(0.005):
             for process in psutil.Process().children(recursive=True):
-                try:
-                    self.peak = max(self.peak, process.memory_info().rss)
-                except psutil.NoSuchProcess:
-                    continue
+                with suppress(psutil.NoSuchProcess):
+                    if any("forkserver" in argument for argument in process.cmdline()):
+                        self.peak = max(self.peak, process.memory_info().rss)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
