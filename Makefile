@@ -59,8 +59,8 @@ clean: ## Remove what was built, not the environment
 # The environment grows: each stamp is a set of extras that is installed.
 
 .venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed; name it: make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed; name it: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv .venv
 
 .venv/.light: $(LOCKED) | .venv/bin/python
 	@echo "installing the router and the light model server (no torch) …"
