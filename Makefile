@@ -70,7 +70,7 @@ clean: ## Remove what was built, not the environment
 .venv/.torchserve: $(LOCKED) | .venv/bin/python
 	@echo "installing TorchServe (with torch, about 5 GB) …"
 	@$(INSTALL) ".[serve,router,torchserve]"
-	@touch $@
+	@touch $@ .venv/.light
 
 .venv/.dev: $(LOCKED) | .venv/bin/python
 	@echo "installing everything for training and tests (with torch, about 6 GB) …"
