@@ -1,4 +1,4 @@
-"""The database: analyses and their images, in one transaction. SQLite embedded, PostgreSQL in a cluster."""
+"""The database: analyses and their images, in one transaction."""
 
 from __future__ import annotations
 
