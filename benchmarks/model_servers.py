@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,21 +26,14 @@ import httpx
 import numpy as np
 
 from handlers.contract import oip
-from handlers.contract.archive import load_model
+from handlers.contract.archive import load_models
 from handlers.contract.card import Card
+from router.local import free_port
 
 RUNTIMES = {"light": "handlers.server", "torchserve": "handlers.torchserve"}
 HOST = "127.0.0.1"
 START_SECONDS = 180
 WARM_UP = 5
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def one_image(card: Card) -> oip.Message:
@@ -105,8 +97,7 @@ def measure(store: Path, runs: int, requests: int) -> list[dict[str, Any]]:
     """Measure every model of the store, the two servers in turns; one row a model and figure, times in seconds."""
     rows = []
     with httpx.Client(timeout=60) as client:
-        for folder in sorted(card.parent for card in store.glob("*/card.yaml")):
-            card, archive = load_model(folder)
+        for card, archive in load_models(store):
             starts: dict[str, list[float]] = {runtime: [] for runtime in RUNTIMES}
             answered: dict[str, list[float]] = {runtime: [] for runtime in RUNTIMES}
             for _ in range(runs):

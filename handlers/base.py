@@ -18,11 +18,10 @@ import onnxruntime as ort
 
 from .contract import oip
 from .contract.archive import verify
-from .contract.card import Card
+from .contract.card import INPUT, Card
 from .contract.errors import ArchiveError, DeviceError, DokueiError, ProtocolError
 from .settings import Settings
 
-INPUT = "images"
 CHUNK = 16
 """Images in one run of the graph; a longer volume goes through in several, so its memory stays bounded."""
 

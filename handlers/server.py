@@ -31,8 +31,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from . import command
-from .base import INPUT, Exchange, Handler, Reply
+from .base import Exchange, Handler, Reply
 from .contract.archive import find_archive, unpack
+from .contract.card import INPUT
 from .contract.errors import ArchiveError
 from .settings import Settings
 

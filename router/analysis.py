@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from anyio.to_thread import run_sync
 
-from handlers.contract.preprocess import fit
+from handlers.contract.preprocess import fit_all
 
 from . import pictures, telemetry
 from .decode.decoder import Decoder
@@ -104,9 +103,9 @@ class Analyser:
     async def _read(self, study: Study, found: Dispatch) -> Reading:
         card = found.model.card
         task = TASKS[card.task]
-        pixels = np.stack([fit(image, card.input) for image in study.images])
+        pixels = await run_sync(fit_all, study.images, card.input)
         outputs = await self.inference.infer(found.model, pixels, task.outputs)
-        return task.interpret(study, outputs, card)
+        return await run_sync(task.interpret, study, outputs, card)
 
 
 def _stored_images(study: Study, reading: Reading) -> dict[ImageKey, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
@@ -94,10 +95,10 @@ async def _events(analyser: Analyser, received: upload.Upload) -> AsyncIterator[
                 send("explanation", explanation.model_dump_json())
         except Problem as problem:
             telemetry.REFUSALS.labels(problem.slug).inc()
-            send("error", ProblemDocument.model_validate(problem.document()).model_dump_json())
+            send("error", json.dumps(problem.document()))
         except Exception:
             telemetry.log.exception("analysis failed")
-            send("error", ProblemDocument.model_validate(Problem(INTERNAL).document()).model_dump_json())
+            send("error", json.dumps(Problem(INTERNAL).document()))
         finally:
             events.put_nowait(None)
 

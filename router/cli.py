@@ -16,6 +16,7 @@ from rich.table import Table
 from handlers.contract.errors import DokueiError
 
 from . import telemetry
+from .settings import DEFAULT_PORT, Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,7 +43,7 @@ def main() -> None:
 @app.command()
 def run(
     runtime: Annotated[RuntimeName, typer.Option(help="what serves the models")] = RuntimeName.LIGHT,
-    port: Annotated[int, typer.Option(help="of the router, on loopback")] = 8000,
+    port: Annotated[int, typer.Option(help="of the router, on loopback")] = DEFAULT_PORT,
     data: Annotated[Path, typer.Option(help="folder of database, samples and logs")] = Path("build/run"),
 ) -> None:
     """Run model servers, router and portal on this machine."""
@@ -56,11 +57,10 @@ def run(
 @app.command()
 def serve(
     host: Annotated[str, typer.Option()] = "127.0.0.1",
-    port: Annotated[int, typer.Option()] = 8000,
+    port: Annotated[int, typer.Option()] = DEFAULT_PORT,
 ) -> None:
     """Run the router alone; its settings are the variables DOKUEI_… (router/settings.py lists them)."""
     from .app import create_app
-    from .settings import Settings
 
     telemetry.configure_logging()
     telemetry.configure_tracing()
@@ -72,7 +72,7 @@ def analyse(
     files: Annotated[
         list[Path], typer.Argument(exists=True, help="one image, the files of one series, a folder or a zip")
     ],
-    url: Annotated[str, typer.Option(help="of the router")] = "http://127.0.0.1:8000",
+    url: Annotated[str, typer.Option(help="of the router")] = f"http://127.0.0.1:{DEFAULT_PORT}",
     language: Annotated[LanguageName, typer.Option(help="of the explanation")] = LanguageName.EN,
     model: Annotated[str | None, typer.Option(help="name of a model, instead of finding it")] = None,
 ) -> None:

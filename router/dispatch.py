@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
 from handlers.contract.card import Card, DicomRule
-from handlers.contract.preprocess import fit
+from handlers.contract.preprocess import fit_all
 
 from .errors import UnsupportedImage
 from .registry import ServedModel, modality_model, reader, readers
@@ -113,7 +114,7 @@ async def _classify(study: Study, models: Sequence[ServedModel], infer: Infer) -
     count = len(study.images)
     low, high = (0.25 * (count - 1), 0.75 * (count - 1)) if count > 2 else (0, count - 1)
     chosen = np.unique(np.linspace(low, high, SAMPLED_IMAGES).round().astype(int))
-    pixels = np.stack([fit(study.images[index], model.card.input) for index in chosen])
+    pixels = await run_sync(fit_all, [study.images[index] for index in chosen], model.card.input)
     mean = (await infer(model, pixels, ["probabilities"]))["probabilities"].mean(axis=0)
     best = int(mean.argmax())
     return model.card.labels[best], float(mean[best]), model.card.threshold

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
 from handlers.contract import oip
+from handlers.contract.card import INPUT
 from handlers.contract.errors import ProtocolError
 
 from . import telemetry
 from .errors import ModelFailed, ModelUnavailable
 from .registry import ServedModel
 
-INPUT = "images"
 RETRY_PAUSE_SECONDS = 0.1
 RETRIED_STATUS = {502, 503, 504}
 """Answers of a server or proxy that has not run the request: starting, stopping, or its queue is full."""

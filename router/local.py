@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import uvicorn
 
-from handlers.contract.archive import load_model
+from handlers.contract.archive import load_models
 from handlers.contract.errors import DokueiError
 
 from .app import create_app
@@ -24,11 +24,10 @@ from .errors import ModelFailed, ModelUnavailable
 from .inference import InferenceClient
 from .registry import ServedModel
 from .samples import write_samples
-from .settings import Settings
+from .settings import DEFAULT_PORT, Settings
 
 Runtime = Literal["light", "torchserve"]
 HOST = "127.0.0.1"
-DEFAULT_PORT = 8000
 START_SECONDS = 180
 STOP_SECONDS = 15
 
@@ -59,7 +58,7 @@ def model_servers(store: Path, runtime: Runtime, log: Path) -> Iterator[dict[str
         CardError, ArchiveError: a model of the store cannot be used.
         StartError: a server ended or did not answer; names the log.
     """
-    models = [load_model(file.parent) for file in sorted(store.glob("*/card.yaml"))]
+    models = load_models(store)
     commands: dict[str, list[str]] = {}
     endpoints: dict[str, str] = {}
     if runtime == "torchserve":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from handlers.contract.archive import load_model
+from handlers.contract.archive import load_models
 from handlers.contract.card import Card
 
 from .errors import ModelUnavailable, UnknownModel
@@ -58,7 +58,7 @@ class StaticRegistry:
     """
 
     def __init__(self, store: Path, endpoints: Mapping[str, str], runtime: str) -> None:
-        cards = {card.name: card for card, _ in (load_model(file.parent) for file in sorted(store.glob("*/card.yaml")))}
+        cards = {card.name: card for card, _ in load_models(store)}
         for name in endpoints:
             if name not in cards:
                 raise UnknownModel(

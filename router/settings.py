@@ -10,6 +10,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from handlers.contract.errors import SettingsError
 
+DEFAULT_PORT = 8000
+"""Of the router, where no other is given."""
+
 
 class Settings(BaseSettings):
     """What the deployment decides about the router. Each field is the variable `DOKUEI_<FIELD>`."""

@@ -8,12 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 from paths import STORE
-from serving import serving
+from serving import router_settings, serving
 
 from router.app import create_app
 from router.local import model_servers
 from router.samples import write_samples
-from router.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -34,13 +33,6 @@ def shared_router(
     light_servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory, samples: Path
 ) -> Iterator[httpx.Client]:
     """One router for the tests of a module that leave nothing behind that matters to the others."""
-    settings = Settings.model_validate(
-        {
-            "database_url": f"sqlite:///{tmp_path_factory.mktemp('router') / 'dokuei.db'}",
-            "model_store": STORE,
-            "model_endpoints": light_servers,
-            "samples": samples,
-        }
-    )
+    settings = router_settings(tmp_path_factory.mktemp("router"), light_servers, samples)
     with serving(create_app(settings)) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         yield client

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from handlers.contract.card import Card, Input
 from handlers.contract.errors import DokueiError
-from handlers.contract.preprocess import fit
+from handlers.contract.preprocess import fit, fit_all
 
 SLICE_NUMBER = re.compile(r"_(\d+)$")
 FOLDS = 7
@@ -95,7 +95,7 @@ def _read(file: Path) -> np.ndarray[Any, Any]:
 
 
 def _read_all(files: Iterable[Path], to: Input, name: str) -> np.ndarray[Any, Any]:
-    return np.stack([fit(_read(file), to) for file in tqdm(list(files), desc=f"reading {name}", unit="image")])
+    return fit_all((_read(file) for file in tqdm(list(files), desc=f"reading {name}", unit="image")), to)
 
 
 def chest_xray_patient(file: Path) -> str:

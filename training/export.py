@@ -23,9 +23,9 @@ from captum.attr import LayerGradCam
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from handlers.base import INPUT, open_session
+from handlers.base import open_session
 from handlers.contract.archive import GRAPH_FILE
-from handlers.contract.card import CARD_FILE, Card, load_card
+from handlers.contract.card import CARD_FILE, INPUT, Card, load_card
 from handlers.contract.errors import DokueiError
 from handlers.settings import Settings
 

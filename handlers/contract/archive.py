@@ -120,6 +120,11 @@ def load_model(folder: Path) -> tuple[Card, Path]:
     return card, archive
 
 
+def load_models(store: Path) -> list[tuple[Card, Path]]:
+    """Read every model of the model store, by name; returns and raises as `load_model`."""
+    return [load_model(file.parent) for file in sorted(store.glob(f"*/{CARD_FILE}"))]
+
+
 def _compare(card: Card, digest: str, graph: Path | str) -> None:
     if card.graph is None:
         raise ArchiveError(f"{graph}: the card has no graph.sha256; `make export-{card.name}` writes it")

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from .errors import CardError
 
 CARD_FILE = "card.yaml"
+INPUT = "images"
+"""Name of the one tensor that every graph and every server takes; `Input` tells its shape."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")]
 """A DNS label, short enough for an InferenceService name with a suffix (RFC 1123)."""

@@ -1,5 +1,7 @@
 """The one function that fits an image to a model's input, for training and for serving alike."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -28,3 +30,8 @@ def fit(image: NDArray[np.uint8], to: Input) -> NDArray[np.uint8]:
     if to.channels == 3:
         picture = picture.convert("RGB")
     return np.asarray(picture, dtype=np.uint8).reshape(to.height, to.width, to.channels)
+
+
+def fit_all(images: Iterable[NDArray[np.uint8]], to: Input) -> NDArray[np.uint8]:
+    """Fit each image as `fit` does; uint8 [N, to.height, to.width, to.channels]."""
+    return np.stack([fit(image, to) for image in images])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import openai
+from anyio.to_thread import run_sync
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
@@ -57,9 +58,10 @@ class Explainer:
         """
         if self._llm is None or self._settings is None:
             return None
-        made = pictures() if pictures is not None and self._settings.send_images else None
+        wanted = pictures if self._settings.send_images else None
         try:
             async with await self._breakers.get_breaker("llm"):
+                made = await run_sync(wanted) if wanted is not None else None
                 text = await self._llm.explain(facts, language, made)
         except (RejectedReply, openai.OpenAIError, TimeoutError, OpenedState) as error:
             reason = error.reason if isinstance(error, RejectedReply) else type(error).__name__

@@ -6,16 +6,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from paths import ROOT, STORE
 from processes import MODELS, Runtime, Served, answers, command, free_port, light_server, running
 
 from handlers.contract.card import load_card
 
-REPOSITORY = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    return REPOSITORY
+    return ROOT
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +22,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the model store, so that both servers serve the same files whatever is exported meanwhile."""
     folder = tmp_path_factory.mktemp("model-store")
     for name in MODELS:
-        shutil.copytree(REPOSITORY / "model-store" / name, folder / name)
+        shutil.copytree(STORE / name, folder / name)
     return folder
 
 

@@ -1,7 +1,6 @@
 """Starts the real model servers on free ports of loopback, asks them, and ends them by their process id."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,16 +14,11 @@ import numpy as np
 
 from handlers.contract import oip
 from handlers.contract.card import Card, load_card
+from router.local import free_port
 
 MODELS = ("brain-mri-tumour", "chest-xray-pneumonia", "modality")
 START_SECONDS = 240
 STOP_SECONDS = 30
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def image(card: Card, seed: int, count: int = 1) -> np.ndarray:

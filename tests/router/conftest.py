@@ -15,13 +15,12 @@ from typing import Any
 import httpx
 import pytest
 from fake_llm import FakeLlm, fake_llm
-from paths import ROOT, STORE
-from serving import StartProcess, StartRouter, serving
+from paths import ROOT
+from serving import StartProcess, StartRouter, router_settings, serving
 from uploads import Decode, decoding
 
 from router.app import create_app
 from router.local import free_port
-from router.settings import Settings
 
 
 @pytest.fixture
@@ -30,15 +29,7 @@ def start_router(light_servers: dict[str, str], tmp_path: Path, samples: Path) -
     with ExitStack() as stack:
 
         def start(**changes: Any) -> httpx.Client:
-            settings = Settings.model_validate(
-                {
-                    "database_url": f"sqlite:///{tmp_path / 'dokuei.db'}",
-                    "model_store": STORE,
-                    "model_endpoints": light_servers,
-                    "samples": samples,
-                    **changes,
-                }
-            )
+            settings = router_settings(tmp_path, light_servers, samples, **changes)
             url = stack.enter_context(serving(create_app(settings)))
             return stack.enter_context(httpx.Client(base_url=url, timeout=60, trust_env=False))
 

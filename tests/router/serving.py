@@ -11,6 +11,9 @@ from typing import Any
 
 import httpx
 import uvicorn
+from paths import STORE
+
+from router.settings import Settings
 
 StartRouter = Callable[..., httpx.Client]
 """Starts a router with the given settings, and gives a client to it."""
@@ -47,3 +50,16 @@ def serving(app: Any) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def router_settings(folder: Path, endpoints: dict[str, str], samples: Path, **changes: Any) -> Settings:
+    """Settings of a router before the model servers at `endpoints`, with its database in `folder`."""
+    return Settings.model_validate(
+        {
+            "database_url": f"sqlite:///{folder / 'dokuei.db'}",
+            "model_store": STORE,
+            "model_endpoints": endpoints,
+            "samples": samples,
+            **changes,
+        }
+    )

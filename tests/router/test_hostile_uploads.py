@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 from hostile import HOSTILE, dicom_bytes
+from paths import ROOT
 from PIL import Image
 from uploads import Decode, decoding
 
@@ -200,11 +201,10 @@ async def main():
 if __name__ == "__main__":
     asyncio.run(main())
 """)
-    root = Path(__file__).parents[2]
     result = subprocess.run(
         [sys.executable, str(script)],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=30,
