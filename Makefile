@@ -37,8 +37,14 @@ format: .venv/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-train-%: .venv/.dev ## Train a model from DATA=… (default ../shared/data); goes on where it was interrupted
+train-%: .venv/.dev ## Train a model from DATA=… (default ../shared/data) without fold 0; goes on where it was interrupted
 	$(BIN)/python -m training.train $* --data $(DATA)
+
+crossvalidate-%: .venv/.dev ## Train a model once for each of five folds, and measure it on them
+	$(BIN)/python -m training.crossvalidate $* --data $(DATA)
+
+evaluate-%: .venv/.dev ## Measure a model's archive on the images of DATA=… that it did not learn from
+	$(BIN)/python -m training.evaluate $* --data $(DATA)
 
 export-%: .venv/.dev ## Export trained weights to ONNX, verify them, and write the archive
 	$(BIN)/python -m training.export $*

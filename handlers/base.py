@@ -20,6 +20,7 @@ from .contract import oip
 from .contract.archive import verify
 from .contract.card import INPUT, Card
 from .contract.errors import ArchiveError, DeviceError, DokueiError, ProtocolError
+from .contract.preprocess import with_neighbours
 from .settings import Settings
 
 CHUNK = 16
@@ -128,11 +129,15 @@ class Handler(ABC):
         """The handler's outputs from the graph's, for one chunk of images."""
 
     def predict(self, images: oip.Array) -> Outputs:
-        """Run uint8 [N, H, W, C] images, N at least 1, through the graph.
+        """Run uint8 [N, H, W, C] images of one study, N at least 1, through the graph.
 
         Raises:
             EvidenceError: see `handlers.classifier`.
         """
+        return self.run(with_neighbours(images, self.card.input.context))
+
+    def run(self, images: oip.Array) -> Outputs:
+        """Run uint8 [N, H, W, C] images, already between their neighbours, through the graph; raises as `predict`."""
         names = [output.name for output in self.session.get_outputs()]
         parts = []
         for start in range(0, len(images), CHUNK):
@@ -157,7 +162,10 @@ class Handler(ABC):
         return [replies[index] for index in range(len(exchanges))]
 
     def _answer(self, requests: Mapping[int, oip.InferRequest]) -> dict[int, Reply]:
-        computed = self.predict(np.concatenate([request.inputs[INPUT] for request in requests.values()]))
+        # Neighbours are put beside each slice before requests are joined: they are of the same study.
+        context = self.card.input.context
+        studies = [with_neighbours(request.inputs[INPUT], context) for request in requests.values()]
+        computed = self.run(np.concatenate(studies))
         replies = {}
         start = 0
         for index, request in requests.items():

@@ -19,18 +19,22 @@ from handlers.contract.archive import GRAPH_FILE, MANIFEST_FILE, load_model
 from handlers.contract.card import CARD_FILE, load_card
 from handlers.contract.errors import DokueiError
 
+from .record import RECORD_FILE
+
 HANDLERS = {"classification": "classifier.py", "segmentation": "segmenter.py", "modality": "modality.py"}
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The first moment a zip can hold, instead of the time of packing."""
 
 
 def write_archive(folder: Path, graph: Path) -> Path:
-    """Pack `graph`, the handler of the card's task, and the card of `folder` into `folder/<name>.mar`.
+    """Pack `graph`, the handler of the card's task, card and training record of `folder` into `folder/<name>.mar`.
 
     Returns:
         The archive's path.
     """
     card = load_card(folder)
+    # A graph that was not trained here has no record.
+    extra = [folder / CARD_FILE, *folder.glob(RECORD_FILE)]
     with tempfile.TemporaryDirectory() as temporary:
         generate_model_archive(
             ModelArchiverConfig(
@@ -38,7 +42,7 @@ def write_archive(folder: Path, graph: Path) -> Path:
                 version=card.version,
                 handler=str(Path(handlers.__file__).with_name(HANDLERS[card.task])),
                 serialized_file=str(graph),
-                extra_files=str(folder / CARD_FILE),
+                extra_files=",".join(map(str, extra)),
                 export_path=temporary,
             )
         )

@@ -6,6 +6,8 @@ tell the classes by blur.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
@@ -39,12 +41,9 @@ def degrade(pixels: Tensor) -> Tensor:
 
 
 _xray_geometry = v2.Compose(
-    [
-        v2.RandomHorizontalFlip(),
-        v2.RandomAffine(degrees=12, translate=(0.08, 0.08), scale=(0.85, 1.15), shear=6),
-        v2.RandomApply([v2.ColorJitter(brightness=0.3, contrast=0.4)], p=0.8),
-    ]
+    [v2.RandomHorizontalFlip(), v2.RandomAffine(degrees=12, translate=(0.08, 0.08), scale=(0.85, 1.15), shear=6)]
 )
+_xray_intensity = v2.RandomApply([v2.ColorJitter(brightness=0.3, contrast=0.4)], p=0.8)
 
 
 def erase_corner(pixels: Tensor) -> Tensor:
@@ -58,34 +57,65 @@ def erase_corner(pixels: Tensor) -> Tensor:
     return pixels
 
 
-def chest_xray(pixels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Strong geometric and intensity changes of one grey X-ray; all channels change alike."""
-    grey = degrade(_xray_geometry(pixels[:1]))
-    if _chance(0.4):
-        grey = erase_corner(grey)
-    return grey.expand_as(pixels), target
+@dataclass(frozen=True)
+class ChestXray:
+    """Strong changes of one grey X-ray; each kind can be left out, for the ablation table."""
 
+    geometry: bool = True
+    intensity: bool = True
+    quality: bool = True
+    corners: bool = True
+
+    def __call__(self, pixels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment one uint8 [C, H, W] image, whose channels are alike; the label stays."""
+        grey = pixels[:1]
+        if self.geometry:
+            grey = _xray_geometry(grey)
+        if self.intensity:
+            grey = _xray_intensity(grey)
+        if self.quality:
+            grey = degrade(grey)
+        if self.corners and _chance(0.4):
+            grey = erase_corner(grey)
+        return grey.expand_as(pixels), target
+
+
+CROP = 192
+"""Side of the square that training sees of a slice: half the time of whole slices."""
 
 _slice_geometry = v2.Compose(
     [
         v2.RandomHorizontalFlip(),
         v2.RandomVerticalFlip(p=0.2),
         v2.RandomAffine(degrees=20, translate=(0.06, 0.06), scale=(0.85, 1.2), shear=5),
-        v2.RandomApply([v2.ElasticTransform(alpha=40.0, sigma=6.0)], p=0.15),
+        v2.RandomCrop(CROP),
     ]
 )
 
 
-def brain_mri(pixels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Slice and mask change shape together; a third of the slices becomes FLAIR alone, replicated."""
-    pixels, target = _slice_geometry(tv_tensors.Image(pixels), tv_tensors.Mask(target[None]))
-    pixels, target = pixels.as_subclass(Tensor), target.as_subclass(Tensor)[0]
-    if _chance(0.35):
-        pixels = pixels[FLAIR : FLAIR + 1].expand_as(pixels)
-    if _chance(0.7):
-        gain, offset = _uniform(0.75, 1.3), _uniform(-20, 20)
-        pixels = (pixels.float() * gain + offset).clamp(0, 255).to(torch.uint8)
-    return degrade(pixels), target
+@dataclass(frozen=True)
+class BrainMri:
+    """Changes of a slice between its neighbours; slice and mask change shape together.
+
+    A third of the slices becomes FLAIR alone, replicated, and some lose their neighbours: what a single uploaded image
+    looks like. Neighbours are dropped by putting the slice itself in their place, as the handler does.
+    """
+
+    flair_alone: float = 0.35
+    no_neighbours: float = 0.15
+
+    def __call__(self, pixels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment uint8 [slices * 3, H, W] and its mask uint8 [H, W]; both come back as squares of `CROP`."""
+        pixels, target = _slice_geometry(tv_tensors.Image(pixels), tv_tensors.Mask(target[None]))
+        slices, target = pixels.as_subclass(Tensor).view(-1, 3, CROP, CROP), target.as_subclass(Tensor)[0]
+        if _chance(self.no_neighbours):
+            slices = slices[len(slices) // 2].expand_as(slices)
+        if _chance(self.flair_alone):
+            slices = slices[:, FLAIR : FLAIR + 1].expand_as(slices)
+        if _chance(0.7):
+            gain, offset = _uniform(0.75, 1.3), _uniform(-20, 20)
+            slices = (slices.float() * gain + offset).clamp(0, 255).to(torch.uint8)
+        return degrade(slices).flatten(0, 1), target
 
 
 _any_geometry = v2.Compose(

@@ -1,8 +1,8 @@
-"""The training images, held in memory as uint8, split by patient.
+"""The images of a data folder, held in memory as uint8, and their split by patient.
 
-Each loader returns `(train, validation)`. The folder layout is that of the public sets:
+The folder layout is that of the public sets:
 
-    chest-xray/{train,val}/{NORMAL,PNEUMONIA}/*.jpeg     Kermany et al. 2018
+    chest-xray/*/{NORMAL,PNEUMONIA}/*.jpeg               Kermany et al. 2018
     brain-mri/TCGA_*/*.jpg with *_mask.png                Buda et al. 2019
     other/<kind>/*                                        images that no model accepts
 """
@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 
 from handlers.contract.card import Card, Input
@@ -29,8 +30,7 @@ from handlers.contract.errors import DokueiError
 from handlers.contract.preprocess import fit, fit_all
 
 SLICE_NUMBER = re.compile(r"_(\d+)$")
-FOLDS = 7
-"""One of seven folds validates: about 14 % of the patients."""
+FOLDS = 5
 
 GENERATED = 400
 """Blank, noise, gradient and checkerboard images among the `other` of the modality model."""
@@ -39,7 +39,7 @@ Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class DataError(DokueiError):
-    """The data folder lacks what a training needs; the message names folder and layout."""
+    """The data folder lacks what is needed; the message names folder and layout."""
 
 
 @dataclass
@@ -50,36 +50,97 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
         pixels: uint8 [N, H, W, C].
         targets: [N] labels (int64), or uint8 [N, H, W] masks of 0 and 1.
         patients: [N] patient keys.
-        augment: applied to uint8 [C, H, W] and its target, where given.
+        folds: [N] which of the five folds an image is in; a patient is in one.
+        names: [N] file names relative to the data folder.
+        digests: [N] SHA-256 of the files' bytes, in hexadecimal.
+        groups: by subgroup name, [N] the value of each image, "" where it has none.
+        context: neighbours that stand beside each image on either side, along its channels; the images of a patient
+            are in order and next to each other.
+        augment: applied to uint8 [C, H, W] and its target, where given; C counts the neighbours' channels too.
     """
 
-    pixels: np.ndarray[Any, Any]
-    targets: np.ndarray[Any, Any]
-    patients: np.ndarray[Any, Any]
+    pixels: NDArray[np.uint8]
+    targets: NDArray[Any]
+    patients: NDArray[np.str_]
+    folds: NDArray[np.int64]
+    names: NDArray[np.str_]
+    digests: NDArray[np.str_]
+    groups: dict[str, NDArray[np.str_]] = field(default_factory=dict)
+    context: int = 0
     augment: Augment | None = None
+
+    def __post_init__(self) -> None:
+        order = np.arange(len(self))
+        starts = np.flatnonzero(np.append(True, self.patients[1:] != self.patients[:-1]))
+        first = np.repeat(starts, np.diff(np.append(starts, len(self))))
+        last = np.repeat(np.append(starts[1:], len(self)) - 1, np.diff(np.append(starts, len(self))))
+        offsets = np.arange(-self.context, self.context + 1)
+        self._near = np.clip(order[:, None] + offsets, first[:, None], last[:, None])
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        pixels = torch.from_numpy(self.pixels[index]).permute(2, 0, 1)
+        pixels = torch.from_numpy(self.pixels[self._near[index]]).permute(0, 3, 1, 2).flatten(0, 1)
         target = torch.as_tensor(self.targets[index])
         if self.augment is not None:
             pixels, target = self.augment(pixels, target)
         return pixels.permute(1, 2, 0), target
 
-    def split(self, strata: Sequence[Any] | np.ndarray[Any, Any], seed: int, augment: Augment) -> tuple[Images, Images]:
-        """Split by patient, keeping the proportions of `strata`; only the training part is augmented."""
-        folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-        train, validation = next(iter(folds.split(self.pixels, strata, self.patients)))
-        return (
-            Images(self.pixels[train], self.targets[train], self.patients[train], augment),
-            Images(self.pixels[validation], self.targets[validation], self.patients[validation]),
-        )
+    def choose(self, which: NDArray[Any], augment: Augment | None = None) -> Images:
+        """The images that `which` (a mask or indices) chooses, augmented by `augment`."""
+        return Images(
+            self.pixels[which], self.targets[which], self.patients[which], self.folds[which], self.names[which],
+            self.digests[which], {name: values[which] for name, values in self.groups.items()}, self.context, augment,
+        )  # fmt: skip
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """[N] the labels, or for masks whether there is anything in them."""
+        labels = self.targets if self.targets.ndim == 1 else self.targets.reshape(len(self), -1).max(1)
+        return np.asarray(labels, dtype=np.int64)
+
+    def split(self, fold: int, augment: Augment) -> tuple[Images, Images]:
+        """Training part, augmented, and validation part, which is one fold."""
+        return self.choose(self.folds != fold, augment), self.choose(self.folds == fold)
 
 
-Loader = Callable[[Path, Card, int, Augment], tuple[Images, Images]]
-"""Data folder, card, seed and augmentation to training and validation images."""
+class Balanced(Sampler[int]):
+    """Each epoch, as many images of each class as there are of the rarest, drawn anew."""
+
+    def __init__(self, classes: NDArray[np.int64]) -> None:
+        self.members = [torch.from_numpy(np.flatnonzero(classes == value)) for value in np.unique(classes)]
+        self.least = min(map(len, self.members))
+
+    def __len__(self) -> int:
+        return self.least * len(self.members)
+
+    def __iter__(self) -> Iterator[int]:
+        chosen = torch.cat([indices[torch.randperm(len(indices))[: self.least]] for indices in self.members])
+        yield from chosen[torch.randperm(len(chosen))].tolist()
+
+
+Loader = Callable[[Path, Card, int], Images]
+"""Data folder, card and seed to images."""
+
+
+def random_folds(strata: Iterable[Any], patients: NDArray[np.str_], seed: int) -> NDArray[np.int64]:
+    """Folds by patient that keep the proportions of `strata`; all 0 where there are fewer patients than folds."""
+    labels = np.array(list(strata))
+    folds = np.zeros(len(labels), np.int64)
+    if len(np.unique(patients)) >= FOLDS:
+        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+        for number, (_, chosen) in enumerate(splitter.split(labels, labels, patients)):
+            folds[chosen] = number
+    return folds
+
+
+def _digests(files: Iterable[Path]) -> NDArray[np.str_]:
+    return np.array([hashlib.sha256(file.read_bytes()).hexdigest() for file in files])
+
+
+def _names(files: Iterable[Path], data: Path) -> NDArray[np.str_]:
+    return np.array([file.relative_to(data).as_posix() for file in files])
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
@@ -112,22 +173,39 @@ def chest_xray_patient(file: Path) -> str:
     return match[1] or match[2]
 
 
-def _without_duplicates(files: list[Path]) -> list[Path]:
-    """Leave out byte-identical copies, which would stand on both sides of a split."""
-    return list({hashlib.sha256(file.read_bytes()).digest(): file for file in reversed(files)}.values())[::-1]
+def chest_xray_folds(patients: NDArray[np.str_], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Folds of consecutive patient numbers, as many images of each class in each.
+
+    The numbers follow the time of acquisition, and the official test folder holds the lowest. So the first fold is the
+    one that is nearest to that folder, and every fold is a test of images from another time than those learned from.
+    """
+    folds = np.zeros(len(labels), np.int64)
+    numbers = np.array([int(re.sub(r"\D", "", patient)) for patient in patients])
+    for label in np.unique(labels):
+        chosen = np.flatnonzero(labels == label)
+        values, counts = np.unique(numbers[chosen], return_counts=True)
+        block = (np.cumsum(counts) - counts / 2) * FOLDS // len(chosen)
+        folds[chosen] = block.astype(np.int64)[np.searchsorted(values, numbers[chosen])]
+    return folds
 
 
 def chest_xray_files(data: Path) -> list[Path]:
-    """The X-rays of the published train and val folders without byte-identical copies."""
-    return _without_duplicates(_files(data, "chest-xray/*/*/*.jpeg"))
+    """The X-rays without byte-identical copies, which would count twice."""
+    files = _files(data, "chest-xray/*/*/*.jpeg")
+    return list(dict(zip(_digests(reversed(files)), reversed(files), strict=True)).values())[::-1]
 
 
-def load_chest_xray(data: Path, card: Card, seed: int, augment: Augment) -> tuple[Images, Images]:
-    """X-rays with label 0 (normal) or 1 (pneumonia)."""
+def load_chest_xray(data: Path, card: Card, seed: int) -> Images:
+    """X-rays with label 0 (normal) or 1 (pneumonia); the folds do not depend on the seed."""
+    del seed
     files = chest_xray_files(data)
     labels = np.array([file.parent.name == "PNEUMONIA" for file in files], dtype=np.int64)
     patients = np.array([chest_xray_patient(file) for file in files])
-    return Images(_read_all(files, card.input, "X-rays"), labels, patients).split(labels, seed, augment)
+    causes = [next((cause for cause in ("bacteria", "virus") if cause in file.name), "normal") for file in files]
+    return Images(
+        _read_all(files, card.input, "X-rays"), labels, patients, chest_xray_folds(patients, labels),
+        _names(files, data), _digests(files), {"cause": np.array(causes)},
+    )  # fmt: skip
 
 
 def brain_mri_files(data: Path) -> list[Path]:
@@ -136,13 +214,27 @@ def brain_mri_files(data: Path) -> list[Path]:
     return sorted(files, key=lambda file: (file.parent.name, int(SLICE_NUMBER.search(file.stem)[1])))  # type: ignore[index]
 
 
-def load_brain_mri(data: Path, card: Card, seed: int, augment: Augment) -> tuple[Images, Images]:
-    """MRI slices with masks; strata are the institutions, the second part of a patient's name."""
+def load_brain_mri(data: Path, card: Card, seed: int) -> Images:
+    """MRI slices with masks; subgroups are the institution (the second part of a patient's name) and the position."""
     files = brain_mri_files(data)
     masks = np.stack([fit(_read(file.with_name(f"{file.stem}_mask.png")), card.input)[:, :, 0] > 127 for file in files])
     patients = np.array([file.parent.name for file in files])
-    strata = [patient.split("_")[1] for patient in patients]
-    return Images(_read_all(files, card.input, "slices"), masks.astype(np.uint8), patients).split(strata, seed, augment)
+    institutions = np.array([patient.split("_")[1] for patient in patients])
+    return Images(
+        _read_all(files, card.input, "slices"), masks.astype(np.uint8), patients,
+        random_folds(institutions, patients, seed), _names(files, data), _digests(files),
+        {"institution": institutions, "position": _positions(patients)}, card.input.context,
+    )  # fmt: skip
+
+
+def _positions(patients: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Which third of its patient's stack, in file order, each slice is in."""
+    positions = np.empty(len(patients), "U16")
+    for patient in np.unique(patients):
+        chosen = np.flatnonzero(patients == patient)
+        for part, third in zip(np.array_split(chosen, 3), ("first third", "middle third", "last third"), strict=True):
+            positions[part] = third
+    return positions
 
 
 def _generated_negatives(count: int, size: int, seed: int) -> np.ndarray[Any, Any]:
@@ -168,8 +260,11 @@ def _generated_negatives(count: int, size: int, seed: int) -> np.ndarray[Any, An
     return np.stack(images)
 
 
-def load_modality(data: Path, card: Card, seed: int, augment: Augment) -> tuple[Images, Images]:
-    """Images of each label of the card; a hospital's MRI is mostly one grey sequence, so half the slices are that."""
+def load_modality(data: Path, card: Card, seed: int) -> Images:
+    """Images of each label of the card; a hospital's MRI is mostly one grey sequence, so half the slices are that.
+
+    The subgroup `kind` is the label, or the folder's name for what no model accepts.
+    """
     random = np.random.default_rng(seed)
     xray_files, brain_files = chest_xray_files(data), brain_mri_files(data)
     other_files = _files(data, "other/*/*")
@@ -180,10 +275,16 @@ def load_modality(data: Path, card: Card, seed: int, augment: Augment) -> tuple[
     pixels = np.concatenate(
         [_read_all(xray_files, card.input, "X-rays"), brain, _read_all(other_files, card.input, "others"), generated]
     )
+    files = xray_files + brain_files + other_files
+    made = [f"generated/{seed}/{number}" for number in range(len(generated))]
+    names = np.concatenate([_names(files, data), made])
     patients = [chest_xray_patient(file) for file in xray_files] + [file.parent.name for file in brain_files]
-    patients += [str(file) for file in other_files] + [f"generated-{n}" for n in range(len(generated))]
-    label = card.labels.index
-    targets = [label("chest-xray")] * len(xray_files) + [label("brain-mri")] * len(brain_files)
-    targets += [label("other")] * (len(other_files) + len(generated))
-    labels = np.array(targets, dtype=np.int64)
-    return Images(pixels, labels, np.array(patients)).split(labels, seed, augment)
+    patients += names[len(patients) :].tolist()
+    kinds = ["chest-xray"] * len(xray_files) + ["brain-mri"] * len(brain_files)
+    kinds += [file.parent.name for file in other_files] + ["generated"] * len(generated)
+    labels = np.array([card.labels.index(kind if kind in card.labels else "other") for kind in kinds], dtype=np.int64)
+    return Images(
+        pixels, labels, np.array(patients), random_folds(labels, np.array(patients), seed), names,
+        np.concatenate([_digests(files), [hashlib.sha256(name.encode()).hexdigest() for name in made]]),
+        {"kind": np.array(kinds)},
+    )  # fmt: skip

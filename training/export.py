@@ -2,9 +2,10 @@
 
     python -m training.export chest-xray-pneumonia      # or: make export-chest-xray-pneumonia
 
-The export is refused when ONNX Runtime and eager PyTorch differ by more than 1e-3, or when the heat map in the graph
-differs from Captum's LayerGradCam by more than 1e-4 of its maximum. The graph's SHA-256 is written into the card, and
-the card into the archive.
+It exports the model of the last fold, so that this fold can measure it (`training.evaluate`), with the temperature and
+the threshold that cross-validation found. The export is refused when ONNX Runtime and eager PyTorch differ by more than
+1e-3, or when the heat map in the graph differs from Captum's LayerGradCam by more than 1e-4 of its maximum. The graph's
+SHA-256 and the threshold are written into the card, and card and training record into the archive.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,12 @@ from handlers.contract.card import CARD_FILE, INPUT, Card, load_card
 from handlers.contract.errors import DokueiError
 from handlers.settings import Settings
 
+from . import calibration
 from .archive import write_archive
+from .datasets import FOLDS
 from .networks import Classifier, GradCamClassifier, build
+from .record import RECORD_FILE
+from .train import OUT, WEIGHTS_FILE
 
 EAGER_TOLERANCE = 1e-3
 CAPTUM_TOLERANCE = 1e-4
@@ -199,25 +205,49 @@ def write_digest(card_file: Path, digest: str) -> None:
     card_file.write_text(renewed if found else text.rstrip("\n") + "\n" + entry, encoding="utf-8")
 
 
+def write_threshold(card_file: Path, threshold: float) -> None:
+    """Write the threshold into a card, leaving its comments and order as they are."""
+    text = card_file.read_text(encoding="utf-8")
+    card_file.write_text(
+        re.sub(r"^threshold: .*$", f"threshold: {threshold}", text, flags=re.MULTILINE), encoding="utf-8"
+    )
+
+
+def apply_temperature(classifier: Classifier, temperature: float) -> None:
+    """Divide the logits by `temperature`: the last layer is linear, so its heat map still adds up to the logit."""
+    head = classifier.network.get_classifier()
+    with torch.no_grad():
+        head.weight.div_(temperature)
+        head.bias.div_(temperature)
+
+
 def main() -> None:
     """Export one model of the model store."""
     parser = argparse.ArgumentParser(
         prog="python -m training.export", description="Export one model of the model store."
     )
     parser.add_argument("model", help="name of a folder in model-store/")
-    parser.add_argument("--weights", type=Path, help="default: build/training/<model>/weights.pt")
+    parser.add_argument("--run", type=Path, help=f"default: build/training/<model>/fold-{FOLDS - 1}")
     given = parser.parse_args()
     folder = Path("model-store") / given.model
-    weights = given.weights or Path("build/training") / given.model / "weights.pt"
+    runs = OUT / given.model
+    run = given.run or runs / f"fold-{FOLDS - 1}"
     card = load_card(folder)
-    if not weights.is_file():
-        raise ExportError(f"{weights} is missing; `make train-{card.name}` writes it")
+    for file in (run / WEIGHTS_FILE, run / RECORD_FILE):
+        if not file.is_file():
+            raise ExportError(f"{file} is missing; `make crossvalidate-{card.name}` writes it")
     network = build(card)
-    network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
+    network.load_state_dict(torch.load(run / WEIGHTS_FILE, weights_only=True, map_location="cpu"))
+    if card.task == "classification":
+        assert isinstance(network, Classifier)
+        fitted = calibration.load(runs / calibration.CALIBRATION_FILE)
+        apply_temperature(network, fitted.temperature)
+        write_threshold(folder / CARD_FILE, round(fitted.threshold, 3))
     with tempfile.TemporaryDirectory() as temporary:
         graph = Path(temporary) / GRAPH_FILE
         export(network, card, graph)
         write_digest(folder / CARD_FILE, hashlib.sha256(graph.read_bytes()).hexdigest())
+        shutil.copy(run / RECORD_FILE, folder / RECORD_FILE)
         archive = write_archive(folder, graph)
     print(f"wrote {archive} ({archive.stat().st_size / 1e6:.1f} MB)")
 

@@ -12,20 +12,25 @@ from torch import Tensor, nn
 
 from handlers.contract.card import Card, Input
 
+STEM = "conv_stem.weight"
+"""timm's name of an EfficientNet's first convolution, [outputs, channels, 3, 3]."""
+
 
 class Normalise(nn.Module):
-    """uint8 [N, H, W, C] to float32 [N, C, H, W], scaled to 0..1, minus the mean, over the standard deviation."""
+    """uint8 [N, H, W, C] to float32 [N, C, H, W], scaled to 0..1, minus the mean, over the standard deviation.
+
+    Where the card has a context, C is the channels of a slice and of its neighbours.
+    """
 
     scale: Tensor
     shift: Tensor
 
     def __init__(self, to: Input) -> None:
         super().__init__()
-        scale = 1 / (255 * torch.tensor(to.std))
-        self.register_buffer("scale", scale.view(1, -1, 1, 1), persistent=False)
-        self.register_buffer(
-            "shift", -(torch.tensor(to.mean) / torch.tensor(to.std)).view(1, -1, 1, 1), persistent=False
-        )
+        slices = 2 * to.context + 1
+        mean, std = torch.tensor(to.mean).repeat(slices), torch.tensor(to.std).repeat(slices)
+        self.register_buffer("scale", (1 / (255 * std)).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("shift", -(mean / std).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         return pixels.permute(0, 3, 1, 2).float() * self.scale + self.shift
@@ -87,14 +92,21 @@ class GradCamClassifier(nn.Module):
 
 
 class Segmenter(nn.Module):
-    """A U-Net (Ronneberger et al. 2015) on a timm encoder; logits [N, H, W]."""
+    """A U-Net (Ronneberger et al. 2015) on a timm encoder; logits [N, H, W] of the slice between its neighbours."""
+
+    DECODER = (128, 64, 32, 16, 8)
+    """Channels of the decoder: half the usual ones, which cost three quarters more time for no better Dice."""
 
     def __init__(self, card: Card) -> None:
         super().__init__()
         self.normalise = Normalise(card.input)
         encoder = card.network.removeprefix("unet-")
         self.network = smp.Unet(
-            encoder_name=f"tu-{encoder}", encoder_weights=None, in_channels=card.input.channels, classes=1
+            encoder_name=f"tu-{encoder}",
+            encoder_weights=None,
+            in_channels=card.input.channels * (2 * card.input.context + 1),
+            classes=1,
+            decoder_channels=self.DECODER,
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -102,10 +114,17 @@ class Segmenter(nn.Module):
         return logits[:, 0]
 
     def load_imagenet(self, weights: Path) -> None:
-        """Start the encoder from ImageNet weights; the layers behind its last stage are left out."""
+        """Start the encoder from ImageNet weights; the layers behind its last stage are left out.
+
+        The first convolution looks at the slice alone at first, and learns what its neighbours are good for.
+        """
         state = torch.load(weights, weights_only=True)
         encoder = self.network.encoder.model
-        encoder.load_state_dict({key: state[key] for key in encoder.state_dict()})
+        own = encoder.state_dict()
+        stem = torch.zeros_like(own[STEM])
+        middle = (stem.shape[1] - 3) // 2
+        stem[:, middle : middle + 3] = state[STEM]
+        encoder.load_state_dict({key: state[key] for key in own} | {STEM: stem})
 
 
 def build(card: Card) -> Classifier | Segmenter:

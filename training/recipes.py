@@ -1,21 +1,27 @@
-"""How each model is trained. A new model adds one entry here, beside its card."""
+"""How each model is trained. A new model adds one entry here, beside its card.
+
+An experiment is a file of assignments to a recipe's fields, `training/experiments/<model>/<name>.py`: one row of the
+ablation table.
+"""
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
-import numpy as np
-import torch
 from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
 from handlers.contract.card import Card
 
-from . import augment, datasets, metrics
-from .datasets import Images
+from . import augment, datasets, metrics, predictions
+
+EXPERIMENTS = Path(__file__).with_name("experiments")
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+"""Logits and targets to a mean."""
 
 
 @dataclass(frozen=True)
@@ -24,71 +30,105 @@ class Recipe:
 
     load: datasets.Loader
     augment: datasets.Augment
-    loss: Callable[[Images], Loss]
-    figures: Callable[[nn.Module, Images, Card, int], metrics.Figures]
+    loss: Loss
+    figures: Callable[..., metrics.Figures]
     headline: str
-    """The figure that the progress line and the plot show."""
+    """The figure that the plot and the ablation table show."""
     epochs: int
     batch_size: int
     learning_rate: float
+    ema_decay: float = 0.99
+    """Of the exponential moving average of the weights, which is what is kept; 0 keeps the last weights."""
+    balanced: bool = True
+    """Whether an epoch draws each class (with or without a tumour, for slices) as often as the rarest."""
+    size: int | None = None
+    """Side of the images where it is not the card's."""
+    views: dict[str, predictions.View] = field(default_factory=dict)
+    """Other forms of the held-out images that are measured too."""
+
+    def at_its_size(self, card: Card) -> Card:
+        """The card with the input of this recipe."""
+        if self.size is None:
+            return card
+        size = {"height": self.size, "width": self.size}
+        return card.model_copy(update={"input": card.input.model_copy(update=size)})
+
+    def described(self) -> dict[str, str]:
+        """Field by field in words, for the record of a run."""
+        values = {known.name: getattr(self, known.name) for known in fields(self)}
+        values["views"] = list(self.views)
+        return {name: getattr(value, "__qualname__", str(value)) for name, value in values.items()}
 
 
-def weighted_bce(train: Images) -> Loss:
-    """Binary cross-entropy in which both classes weigh the same in total."""
-    positive = float(train.targets.mean())
-    loss = nn.BCEWithLogitsLoss(reduction="none")
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """Of one logit [N, 1], with the labels drawn `smoothing` of the way towards a half (Szegedy et al. 2016)."""
 
-    def weighted(logits: Tensor, target: Tensor) -> Tensor:
-        weight = torch.where(target == 1, 0.5 / positive, 0.5 / (1 - positive))
-        result: Tensor = (loss(logits[:, 0], target.float()) * weight).mean()
-        return result
+    smoothing: float = 0.05
 
-    return weighted
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        soft = target.float() * (1 - self.smoothing) + self.smoothing / 2
+        return nn.functional.binary_cross_entropy_with_logits(logits[:, 0], soft)
 
 
-def weighted_cross_entropy(train: Images) -> Loss:
-    """Cross-entropy in which all classes weigh the same in total."""
-    counts = np.bincount(train.targets)
-    weight = torch.tensor(len(train) / (len(counts) * counts), dtype=torch.float32)
-    loss = nn.CrossEntropyLoss(weight, label_smoothing=0.02)
-    return lambda logits, target: loss(logits, target)
-
-
-def dice_and_bce(_: Images) -> Loss:
+def dice_and_bce(logits: Tensor, target: Tensor) -> Tensor:
     """Soft Dice over the batch plus binary cross-entropy, MONAI's DiceCELoss for one sigmoid channel."""
-    loss = DiceCELoss(sigmoid=True, batch=True)
-    return lambda logits, target: loss(logits[:, None], target[:, None].float())
+    loss: Tensor = DiceCELoss(sigmoid=True, batch=True)(logits[:, None], target[:, None].float())
+    return loss
 
 
 RECIPES = {
     "chest-xray-pneumonia": Recipe(
         load=datasets.load_chest_xray,
-        augment=augment.chest_xray,
-        loss=weighted_bce,
+        augment=augment.ChestXray(),
+        loss=BinaryCrossEntropy(),
         figures=metrics.classification,
         headline="balanced_accuracy",
         epochs=6,
         batch_size=32,
-        learning_rate=4e-4,
+        learning_rate=5e-4,
     ),
     "brain-mri-tumour": Recipe(
         load=datasets.load_brain_mri,
-        augment=augment.brain_mri,
+        augment=augment.BrainMri(),
         loss=dice_and_bce,
         figures=metrics.segmentation,
         headline="dice_mean",
-        epochs=8,
+        epochs=10,
         batch_size=16,
-        learning_rate=6e-4,
+        learning_rate=1e-3,
+        views={"FLAIR alone": predictions.flair_alone, "single slices": predictions.single_slices},
     ),
     "modality": Recipe(
         load=datasets.load_modality,
         augment=augment.modality,
-        loss=weighted_cross_entropy,
+        loss=nn.CrossEntropyLoss(label_smoothing=0.02),
         figures=metrics.modality,
         headline="accuracy",
-        epochs=4,
+        epochs=6,
         batch_size=48,
-        learning_rate=4e-4,
+        learning_rate=5e-4,
     ),
 }
+
+
+def experiments(model: str) -> list[str]:
+    """Names of the model's experiments."""
+    return sorted(file.stem for file in (EXPERIMENTS / model).glob("*.py"))
+
+
+def recipe_of(model: str, experiment: str | None = None) -> Recipe:
+    """The recipe of a model, with the assignments of an experiment's file in place of its own.
+
+    Raises:
+        ValueError: the file changes nothing, or assigns to what is no field of a recipe.
+    """
+    recipe = RECIPES[model]
+    if experiment is None:
+        return recipe
+    file = EXPERIMENTS / model / f"{experiment}.py"
+    assigned = {name: value for name, value in runpy.run_path(str(file)).items() if name.islower() and name[0] != "_"}
+    changed = {name: value for name, value in assigned.items() if name in {known.name for known in fields(recipe)}}
+    if not changed:
+        raise ValueError(f"{file} assigns to none of: {', '.join(known.name for known in fields(recipe))}")
+    return replace(recipe, **changed)

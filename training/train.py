@@ -1,23 +1,23 @@
-"""Train one model: from a data folder to weights.
+"""Train one model on all folds of a data folder but one: from images to weights.
 
     python -m training.train chest-xray-pneumonia                 # or: make train-chest-xray-pneumonia
     python -m training.train brain-mri-tumour --data /mnt/data    # another data folder
     python -m training.train modality --epochs 2 --fresh          # shorter, and not from where the last run stopped
+    python -m training.train chest-xray-pneumonia --experiment no-label-smoothing       # one row of the ablation table
 
-An interrupted run goes on from its last whole epoch. Under --out it leaves
+An interrupted run goes on from its last whole epoch. Under build/training/<model>/fold-<n> (or --out) it leaves
 
-    checkpoint.pt    everything needed to go on
-    weights.pt       the averaged weights, rounded to fp16: what `training.export` exports
-    metrics.json     arguments, data, package versions, and the figures of each epoch
-    curves.png       loss and figures over the epochs
+    checkpoint.pt      everything needed to go on
+    weights.pt         the averaged weights, rounded to fp16: what `training.export` exports
+    predictions.npz    what these weights say of the fold that was held out
+    training.json      arguments, data, code, package versions, and the figures of each epoch
+    curves.png         loss and figures over the epochs
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import platform
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,17 +28,22 @@ import numpy as np
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler
 from tqdm import tqdm
 
-from handlers.contract.card import load_card
+from handlers.contract.card import Card, load_card
 from handlers.contract.errors import DokueiError
 
+from . import record
+from .datasets import FOLDS, Balanced, Images
 from .networks import build
-from .recipes import RECIPES, Recipe
+from .predictions import AS_IS, predict, save
+from .recipes import RECIPES, Recipe, experiments, recipe_of
 
 IMAGENET = Path("pretrained/tf_efficientnetv2_b0_imagenet.pth")
-EMA_DECAY = 0.99
+OUT = Path("build/training")
+WEIGHTS_FILE = "weights.pt"
+PREDICTIONS_FILE = "predictions.npz"
 
 
 @dataclass(frozen=True)
@@ -47,10 +52,15 @@ class Arguments:
 
     model: str
     data: str
+    experiment: str | None
+    fold: int
     epochs: int
-    batch_size: int
-    learning_rate: float
     seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where the run keeps its files, unless told otherwise."""
+        return OUT / self.model / (self.experiment or "") / f"fold-{self.fold}"
 
 
 def parse_arguments() -> tuple[Arguments, Path, bool, int]:
@@ -58,53 +68,63 @@ def parse_arguments() -> tuple[Arguments, Path, bool, int]:
     parser = argparse.ArgumentParser(prog="python -m training.train", description="Train one model of the model store.")
     parser.add_argument("model", choices=sorted(RECIPES))
     parser.add_argument("--data", default="../shared/data", help="folder of training images (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="default: build/training/<model>")
+    parser.add_argument("--out", type=Path, help=f"default: {OUT}/<model>/fold-<n>")
+    parser.add_argument("--fold", type=int, default=0, choices=range(FOLDS), help="held out (default: %(default)s)")
+    parser.add_argument("--experiment", help="a file of training/experiments/<model>/, without .py")
     parser.add_argument("--epochs", type=int, help="default: the recipe's")
-    parser.add_argument("--batch-size", type=int, help="default: the recipe's")
-    parser.add_argument("--learning-rate", type=float, help="default: the recipe's")
     parser.add_argument("--seed", type=int, default=20, help="default: %(default)s")
     parser.add_argument("--workers", type=int, default=1, help="processes that augment images (default: %(default)s)")
     parser.add_argument("--fresh", action="store_true", help="forget the checkpoint of an interrupted run")
     given = parser.parse_args()
-    recipe = RECIPES[given.model]
-    arguments = Arguments(
-        model=given.model,
-        data=given.data,
-        epochs=given.epochs or recipe.epochs,
-        batch_size=given.batch_size or recipe.batch_size,
-        learning_rate=given.learning_rate or recipe.learning_rate,
-        seed=given.seed,
-    )
-    return arguments, given.out or Path("build/training") / given.model, given.fresh, given.workers
+    if given.experiment is not None and given.experiment not in experiments(given.model):
+        parser.error(f"--experiment of {given.model} is one of: {', '.join(experiments(given.model)) or 'none'}")
+    epochs = given.epochs or recipe_of(given.model, given.experiment).epochs
+    arguments = Arguments(given.model, given.data, given.experiment, given.fold, epochs, given.seed)
+    return arguments, given.out or arguments.folder, given.fresh, given.workers
+
+
+def load_split(arguments: Arguments, recipe: Recipe) -> tuple[Images, Images, Card]:
+    """Training images, augmented; those of the held-out fold; and the card, at the recipe's size."""
+    card = recipe.at_its_size(load_card(Path("model-store") / arguments.model))
+    train, validation = recipe.load(Path(arguments.data), card, arguments.seed).split(arguments.fold, recipe.augment)
+    return train, validation, card
+
+
+def loader_of(train: Images, recipe: Recipe, workers: int) -> DataLoader[Any]:
+    """Batches of an epoch, drawn as the recipe says."""
+    sampler = Balanced(train.classes) if recipe.balanced else RandomSampler(train)
+    return DataLoader(train, recipe.batch_size, sampler=sampler, drop_last=True, num_workers=workers)
+
+
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether the device has bfloat16 arithmetic; a CPU without it emulates it, ten times slower than float32."""
+    return device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
 
 
 def main() -> None:
-    """Train, or go on training, and write weights, metrics and curves."""
+    """Train, or go on training, and write weights, predictions, record and curves."""
     arguments, out, fresh, workers = parse_arguments()
-    recipe = RECIPES[arguments.model]
-    card = load_card(Path("model-store") / arguments.model)
+    recipe = recipe_of(arguments.model, arguments.experiment)
     data = Path(arguments.data)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(arguments.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    train, validation = recipe.load(data, card, arguments.seed, recipe.augment)
+    train, validation, card = load_split(arguments, recipe)
     print(f"{len(train)} training and {len(validation)} validation images on {device}; no patient is in both")
+    known = record.of_a_run(asdict(arguments), recipe.described(), train)
     network = build(card)
     if not (data / IMAGENET).is_file():
         raise SystemExit(f"{data / IMAGENET} is missing: the training starts from these ImageNet weights")
     network.load_imagenet(data / IMAGENET)
-    network.to(device)
-    ema = get_ema_multi_avg_fn(EMA_DECAY)  # type: ignore[no-untyped-call]
+    network.to(device).to(memory_format=torch.channels_last)
+    ema = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
     averaged = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
 
-    loader = DataLoader(train, arguments.batch_size, shuffle=True, drop_last=True, num_workers=workers)
-    optimizer = torch.optim.AdamW(network.parameters(), arguments.learning_rate, weight_decay=0.02)
+    loader = loader_of(train, recipe, workers)
+    optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=0.02)
     steps = arguments.epochs * len(loader)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, arguments.learning_rate, total_steps=steps, pct_start=0.15
-    )
-    loss_of = recipe.loss(train)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps, pct_start=0.15)
     history: list[dict[str, float]] = []
     parts = {"network": network, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
 
@@ -126,9 +146,9 @@ def main() -> None:
         losses = []
         bar = tqdm(loader, desc=f"epoch {epoch + 1}/{arguments.epochs}", unit="batch", mininterval=2)
         for pixels, target in bar:
-            with torch.autocast(device.type, dtype=torch.bfloat16):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=computes_in_bfloat16(device)):
                 logits = network(pixels.to(device))
-            loss = loss_of(logits.float(), target.to(device))
+            loss = recipe.loss(logits.float(), target.to(device))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -137,32 +157,32 @@ def main() -> None:
             averaged.update_parameters(network)
             losses.append(loss.item())
             bar.set_postfix(loss=f"{np.mean(losses[-50:]):.4f}")
-        figures = recipe.figures(averaged.module, validation, card, arguments.batch_size)
-        history.append({"loss": float(np.mean(losses)), **figures, "seconds": time.monotonic() - started})
-        print(f"epoch {epoch + 1}: loss {history[-1]['loss']:.4f}, validation {_line(figures)}", flush=True)
+        history.append({"loss": float(np.mean(losses)), "seconds": time.monotonic() - started})
+        if epoch + 1 < arguments.epochs:  # The last figures are those of the rounded weights, below.
+            history[-1] |= recipe.figures(validation, predict(averaged.module, validation), card)
+        print(f"epoch {epoch + 1}: {_line(history[-1])}", flush=True)
         _replace(
             checkpoint,
             {name: part.state_dict() for name, part in parts.items()}
             | {"arguments": asdict(arguments), "history": history},
         )
 
-    # What is stored as fp16 must be what was measured, so the last figures are those of the rounded weights.
+    # What is stored as fp16 must be what was measured.
     final = averaged.module
     with torch.no_grad():
         for parameter in final.parameters():
             parameter.copy_(parameter.half().float())
-    figures = recipe.figures(final, validation, card, arguments.batch_size)
-    _replace(out / "weights.pt", final.state_dict())
-    record = {
-        "arguments": asdict(arguments),
-        "images": {"train": len(train), "validation": len(validation), "sha256": _digest(train, validation)},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "validation": figures,
-        "history": history,
-    }
-    (out / "metrics.json").write_text(json.dumps(record, indent=2) + "\n")
+    views = {AS_IS: predict(final, validation)}
+    views |= {name: predict(final, view(validation)) for name, view in recipe.views.items()}
+    held_out = {name: recipe.figures(validation, logits, card) for name, logits in views.items()}
+    history[-1] |= held_out[AS_IS]
+    _replace(out / WEIGHTS_FILE, final.state_dict())
+    save(out / PREDICTIONS_FILE, validation, views)
+    known |= {"held_out": held_out, "history": history}
+    (out / record.RECORD_FILE).write_text(json.dumps(known, indent=1) + "\n")
     plot(history, recipe, out / "curves.png")
-    print(f"final: validation {_line(figures)}\nwrote {out}/weights.pt, metrics.json and curves.png")
+    print(f"final: held out {_line(held_out[AS_IS])}")
+    print(f"wrote {', '.join(sorted(file.name for file in out.iterdir()))} in {out}")
 
 
 def plot(history: list[dict[str, float]], recipe: Recipe, to: Path) -> None:
@@ -174,7 +194,7 @@ def plot(history: list[dict[str, float]], recipe: Recipe, to: Path) -> None:
     epochs = range(1, len(history) + 1)
     for axes, key in ((left, "loss"), (right, recipe.headline)):
         axes.plot(epochs, [row[key] for row in history], marker="o")
-        axes.set(xlabel="epoch", title={"loss": "training loss"}.get(key, f"validation {key}"))
+        axes.set(xlabel="epoch", title={"loss": "training loss"}.get(key, f"held out: {key}"))
         axes.grid(alpha=0.3)
     figure.savefig(to, dpi=120)
     pyplot.close(figure)
@@ -182,14 +202,6 @@ def plot(history: list[dict[str, float]], recipe: Recipe, to: Path) -> None:
 
 def _line(figures: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-
-
-def _digest(*parts: Any) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.pixels.tobytes())
-        digest.update(np.ascontiguousarray(part.targets).tobytes())
-    return digest.hexdigest()
 
 
 def _replace(file: Path, content: Any) -> None:

@@ -60,14 +60,16 @@ class Accepts(Strict):
 
 
 class Input(Strict):
-    """The tensor the graph takes: uint8 [N, height, width, channels], normalised inside the graph.
+    """The images a model takes: uint8 [N, height, width, channels], normalised inside the graph.
 
-    `mean` and `std` are per channel, for pixels scaled to 0..1.
+    `mean` and `std` are per channel, for pixels scaled to 0..1. With `context` the graph sees each slice between that
+    many neighbours on either side, which the handler puts beside it along the channels.
     """
 
     height: int = Field(ge=32, le=4096)
     width: int = Field(ge=32, le=4096)
     channels: Literal[1, 3]
+    context: int = Field(default=0, ge=0, le=4)
     mean: list[float]
     std: list[Annotated[float, Field(gt=0)]]
 
@@ -111,6 +113,8 @@ class Card(Strict):
     """Classification: least probability of the finding; segmentation: of a voxel; modality: of the accepted label."""
     intended_use: LocalisedText
     not_for: LocalisedText
+    limits: LocalisedText
+    """Where it is known to be wrong or has not been tried: what a reader has to bear in mind."""
     training_data: Text
     measured: list[Measured]
     licence: Text

@@ -12,7 +12,9 @@ from paths import STORE
 from synthetic import PATIENTS
 
 from handlers.contract.card import load_card
+from handlers.contract.preprocess import with_neighbours
 from training import augment, datasets
+from training.recipes import RECIPES
 
 
 @pytest.mark.parametrize(
@@ -36,22 +38,67 @@ def test_a_name_without_a_patient_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "load", "change"),
     [
-        ("chest-xray-pneumonia", datasets.load_chest_xray, augment.chest_xray),
-        ("brain-mri-tumour", datasets.load_brain_mri, augment.brain_mri),
+        ("chest-xray-pneumonia", datasets.load_chest_xray, augment.ChestXray()),
+        ("brain-mri-tumour", datasets.load_brain_mri, augment.BrainMri()),
         ("modality", datasets.load_modality, augment.modality),
     ],
 )
-def test_no_patient_is_on_both_sides_and_shapes_fit_the_card(
+def test_every_image_is_held_out_once_and_no_patient_is_on_both_sides(
     data: Path, name: str, load: datasets.Loader, change: datasets.Augment
 ) -> None:
+    images = load(data, load_card(STORE / name), 1)
+    held_out = []
+    for fold in range(datasets.FOLDS):
+        train, validation = images.split(fold, change)
+        assert len(train) > len(validation) > 0
+        assert not set(train.patients) & set(validation.patients)
+        held_out += validation.names.tolist()
+    assert sorted(held_out) == sorted(images.names)
+
+
+@pytest.mark.parametrize("name", ["chest-xray-pneumonia", "modality"])
+def test_images_have_the_shape_of_the_card(data: Path, name: str) -> None:
     card = load_card(STORE / name)
-    train, validation = load(data, card, 1, change)
-    assert len(train) > len(validation) > 0
-    assert not set(train.patients) & set(validation.patients)
-    pixels, _ = train[0]
-    assert pixels.dtype == torch.uint8
-    assert tuple(pixels.shape) == (card.input.height, card.input.width, card.input.channels)
-    assert np.array_equal(validation[0][0].numpy(), validation.pixels[0]), "validation images are not augmented"
+    recipe = RECIPES[name]
+    train, validation = recipe.load(data, card, 1).split(0, recipe.augment)
+    for images in (train, validation):
+        assert images[0][0].dtype == torch.uint8
+        assert tuple(images[0][0].shape) == (card.input.height, card.input.width, card.input.channels)
+    assert np.array_equal(validation[0][0].numpy(), validation.pixels[0]), "held-out images are not augmented"
+
+
+def test_a_slice_stands_between_its_neighbours_of_the_same_patient(data: Path) -> None:
+    images = datasets.load_brain_mri(data, load_card(STORE / "brain-mri-tumour"), 1)
+    assert images.context == 1
+    for index, neighbours in ((0, (0, 0, 1)), (1, (0, 1, 2)), (2, (1, 2, 2)), (3, (3, 3, 4))):
+        seen = images[index][0].numpy()
+        expected = np.concatenate([images.pixels[near] for near in neighbours], axis=2)
+        assert np.array_equal(seen, expected)
+
+
+def test_training_and_serving_put_the_same_neighbours_beside_a_slice(data: Path) -> None:
+    images = datasets.load_brain_mri(data, load_card(STORE / "brain-mri-tumour"), 1)
+    patient = images.choose(images.patients == images.patients[0])
+    served = with_neighbours(patient.pixels, images.context)
+    assert np.array_equal(served, torch.stack([pixels for pixels, _ in patient]).numpy())
+
+
+def test_folds_of_x_rays_are_blocks_of_consecutive_patients(data: Path) -> None:
+    images = datasets.load_chest_xray(data, load_card(STORE / "chest-xray-pneumonia"), 1)
+    for label in (0, 1):
+        chosen = images.targets == label
+        numbers = np.array([int("".join(filter(str.isdigit, patient))) for patient in images.patients[chosen]])
+        order = np.argsort(numbers, kind="stable")
+        assert (np.diff(images.folds[chosen][order]) >= 0).all()
+
+
+def test_an_epoch_draws_every_class_as_often_as_the_rarest() -> None:
+    classes = np.array([0] * 5 + [1] * 50 + [2] * 20)
+    torch.manual_seed(0)
+    one, other = (list(datasets.Balanced(classes)) for _ in range(2))
+    assert np.bincount(classes[one]).tolist() == [5, 5, 5]
+    assert len(set(one)) == 15
+    assert one != other
 
 
 def test_byte_identical_copies_are_left_out(data: Path, tmp_path: Path) -> None:
@@ -74,21 +121,23 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_slice_and_mask_change_shape_together() -> None:
     torch.manual_seed(1)
     for _ in range(20):
-        pixels = torch.zeros((3, 128, 128), dtype=torch.uint8)
-        mask = torch.zeros((128, 128), dtype=torch.uint8)
-        pixels[:, 40:80, 50:90] = 255
-        mask[40:80, 50:90] = 1
-        changed, moved = augment.brain_mri(pixels, mask)
-        inside, outside = changed[1][moved == 1].float().mean(), changed[1][moved == 0].float().mean()
+        pixels = torch.zeros((9, 256, 256), dtype=torch.uint8)
+        mask = torch.zeros((256, 256), dtype=torch.uint8)
+        pixels[:, 90:150, 100:160] = 255
+        mask[90:150, 100:160] = 1
+        changed, moved = augment.BrainMri()(pixels, mask)
+        inside, outside = changed[4][moved == 1].float().mean(), changed[4][moved == 0].float().mean()
         assert set(moved.unique().tolist()) <= {0, 1}
         assert inside > outside + 80
 
 
-def test_a_share_of_the_slices_becomes_flair_alone() -> None:
+def test_slices_become_flair_alone_or_lose_their_neighbours_at_the_shares_asked_for() -> None:
     torch.manual_seed(1)
-    alone = 0
-    for _ in range(100):
-        pixels = torch.stack([torch.full((64, 64), level, dtype=torch.uint8) for level in (50, 120, 200)])
-        changed, _ = augment.brain_mri(pixels, torch.zeros((64, 64), dtype=torch.uint8))
-        alone += bool((changed[0] == changed[1]).all() and (changed[2] == changed[1]).all())
-    assert 20 <= alone <= 55
+    pixels = torch.stack([torch.full((256, 256), 20 * level, dtype=torch.uint8) for level in range(1, 10)])
+    for change, alike in (
+        (augment.BrainMri(flair_alone=1, no_neighbours=0), [0, 0, 0, 3, 3, 3, 6, 6, 6]),
+        (augment.BrainMri(flair_alone=0, no_neighbours=1), [0, 1, 2, 0, 1, 2, 0, 1, 2]),
+    ):
+        changed, _ = change(pixels, torch.zeros((256, 256), dtype=torch.uint8))
+        assert torch.equal(changed, changed[alike])
+        assert len(changed.flatten(1).float().mean(1).unique()) == 3

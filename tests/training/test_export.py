@@ -38,7 +38,8 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sample(count: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(7)
-    return torch.randint(0, 256, (count, 224, 224, 3), dtype=torch.uint8, generator=generator)
+    shape = (count, XRAY.input.height, XRAY.input.width, XRAY.input.channels)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -48,7 +49,7 @@ def test_the_graph_takes_any_number_of_uint8_images_and_gives_logit_and_map(grap
     with torch.inference_mode():
         expected, _ = GradCamClassifier(random_network())(sample(count))
     assert logit.shape == (count,)
-    assert cam.shape == (count, 7, 7)
+    assert cam.shape == (count, XRAY.input.height // 32, XRAY.input.width // 32)
     assert logit == pytest.approx(expected.numpy(), abs=1e-3)
     bias = float(session.get_modelmeta().custom_metadata_map["bias"])
     assert cam.mean(axis=(1, 2)) + bias == pytest.approx(logit, abs=1e-4)

@@ -11,21 +11,25 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from paths import ROOT
+
+from training.recipes import RECIPES
+from training.record import trained_on
 
 COMMAND = [sys.executable, "-m", "training.train"]
 
 
 def arguments(model: str, data: Path, out: Path, epochs: int) -> list[str]:
-    return [*COMMAND, model, "--data", str(data), "--out", str(out), "--epochs", str(epochs), "--batch-size", "8"]
+    return [*COMMAND, model, "--data", str(data), "--out", str(out), "--epochs", str(epochs)]
 
 
 def train(model: str, data: Path, out: Path, epochs: int = 1) -> dict[str, Any]:
     done = subprocess.run(arguments(model, data, out, epochs), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    record: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    record: dict[str, Any] = json.loads((out / "training.json").read_text())
     return record
 
 
@@ -36,8 +40,16 @@ def test_a_run_leaves_weights_figures_and_curves(model: str, data: Path, tmp_pat
     assert all(torch.equal(w, w.half().float()) for name, w in weights.items() if name.endswith("weight"))
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert record["arguments"]["seed"] == 20
-    assert record["images"]["validation"] > 0
-    assert all(0 <= value <= 1 for name, value in record["validation"].items() if name != "patients")
+    assert record["arguments"]["fold"] == 0
+    assert record["versions"]["torch"] == torch.__version__.partition("+")[0]
+    for figures in record["held_out"].values():
+        assert all(0 <= value <= 1 for name, value in figures.items() if name != "patients")
+    with np.load(tmp_path / "predictions.npz") as predictions:
+        assert set(predictions.files) == {"digests", "as they are", *RECIPES[model].views}
+        held_out = predictions["digests"]
+        assert all(len(predictions[view]) == len(held_out) for view in predictions.files)
+    assert len(held_out) > 0
+    assert not trained_on(record, held_out).any()
 
 
 def test_an_interrupted_run_goes_on_and_ends_where_an_uninterrupted_one_does(data: Path, tmp_path: Path) -> None:
@@ -74,3 +86,10 @@ def test_a_data_folder_without_images_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+def test_an_experiment_is_one_of_those_that_are_there(data: Path, tmp_path: Path) -> None:
+    command = [*arguments("chest-xray-pneumonia", data, tmp_path, 1), "--experiment", "more-luck"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "is one of" in done.stderr

@@ -1,0 +1,59 @@
+"""Temperature and threshold are found where they are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from training import calibration
+
+
+def told_by(logits: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Labels whose chance is exactly what the logits say."""
+    return (np.random.default_rng(seed).random(len(logits)) < expit(logits)).astype(np.int64)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_that_logits_were_multiplied_by_is_found(temperature: float) -> None:
+    true = np.random.default_rng(1).normal(0, 2, 20000)
+    fitted = calibration.fit(true * temperature, told_by(true))
+    assert fitted.temperature == pytest.approx(temperature, rel=0.06)
+
+
+def test_the_threshold_is_at_or_above_the_best_for_balanced_accuracy_and_no_worse_than_its_error() -> None:
+    logits = np.random.default_rng(2).normal(1, 2, 4000)
+    targets = told_by(logits)
+    fitted = calibration.fit(logits, targets)
+    probability = expit(logits / fitted.temperature)
+
+    def balanced(threshold: float) -> float:
+        told = probability >= threshold
+        return float((told[targets == 1].mean() + (~told[targets == 0]).mean()) / 2)
+
+    thresholds = np.linspace(0.02, 0.98, 97)
+    best = max(thresholds, key=balanced)
+    assert fitted.threshold >= best - 0.01
+    assert balanced(best) - balanced(fitted.threshold) < 0.02
+
+
+def test_a_fold_is_calibrated_by_the_others_alone() -> None:
+    true = np.random.default_rng(3).normal(0, 2, 5000)
+    folds = np.arange(5000) % 5
+    targets = told_by(true)
+    probability, told = calibration.cross_fitted(true, targets, folds)
+    spoiled = np.where(folds == 2, 1 - targets, targets)
+    other, other_told = calibration.cross_fitted(true, spoiled, folds)
+    assert np.array_equal(probability[folds == 2], other[folds == 2])
+    assert np.array_equal(told[folds == 2], other_told[folds == 2])
+    assert not np.array_equal(probability[folds == 1], other[folds == 1])
+
+
+def test_a_calibration_comes_back_as_it_was_kept_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    kept = calibration.Calibration(temperature=0.8, threshold=0.43)
+    calibration.save(tmp_path / "kept.json", kept)
+    assert calibration.load(tmp_path / "kept.json") == kept
+    with pytest.raises(calibration.CalibrationError, match=r"missing\.json is missing; `make crossvalidate"):
+        calibration.load(tmp_path / "missing.json")

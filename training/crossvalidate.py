@@ -1,0 +1,125 @@
+"""Cross-validate one model: train it once for each fold, and measure what each says of the fold it never saw.
+
+    python -m training.crossvalidate chest-xray-pneumonia         # or: make crossvalidate-chest-xray-pneumonia
+
+Folds that are trained already are not trained again, and an interrupted one goes on. It writes
+
+    model-store/<model>/CROSS-VALIDATION.md, .json and pictures of the curves
+    build/training/<model>/calibration.json     a classifier's temperature and threshold, which `training.export` uses
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from handlers.contract.card import Card, load_card
+from handlers.contract.errors import DokueiError
+
+from . import calibration, metrics, predictions, record
+from .datasets import FOLDS, Images
+from .measures.classification import measure_classification
+from .measures.modality import measure_modality
+from .measures.segmentation import measure_segmentation
+from .predictions import AS_IS
+from .recipes import RECIPES
+from .reports import Report
+from .train import OUT, PREDICTIONS_FILE
+
+
+def train_folds(model: str, data: str, out: Path, seed: int) -> list[dict[str, Any]]:
+    """Train what is missing, each fold in a process of its own; the folds' records."""
+    records = []
+    for fold in range(FOLDS):
+        file = out / f"fold-{fold}" / record.RECORD_FILE
+        if not file.is_file():
+            print(f"fold {fold}:", flush=True)
+            command = [sys.executable, "-m", "training.train", model, "--data", data, "--fold", str(fold)]
+            done = subprocess.run([*command, "--seed", str(seed), "--out", str(file.parent)])
+            if done.returncode:
+                raise SystemExit(f"the training of fold {fold} failed; the same command goes on from here")
+        records.append(json.loads(file.read_text()))
+    return records
+
+
+def pooled(images: Images, out: Path) -> dict[str, NDArray[Any]]:
+    """By view, the logits of all images, each by the model that did not learn from it."""
+    views: dict[str, NDArray[Any]] = {}
+    for fold in range(FOLDS):
+        chosen = images.folds == fold
+        for view, logits in predictions.load(out / f"fold-{fold}" / PREDICTIONS_FILE, images.choose(chosen)).items():
+            views.setdefault(view, np.empty((len(images), *logits.shape[1:]), logits.dtype))[chosen] = logits
+    return views
+
+
+def measure(images: Images, views: dict[str, NDArray[Any]], card: Card, out: Path) -> Report:
+    """The report on held-out logits; a classifier's calibration is fitted here, and kept in `out`."""
+    match card.task:
+        case "classification":
+            logits = views[AS_IS][:, 0]
+            fitted = calibration.fit(logits, images.targets)
+            calibration.save(out / calibration.CALIBRATION_FILE, fitted)
+            probability, told = calibration.cross_fitted(logits, images.targets, images.folds)
+            report = measure_classification(images, probability, told)
+            report.remarks.append(
+                f"Temperature and threshold of each fold were fitted on the other folds. On all of them they are "
+                f"{fitted.temperature:.3f} and {fitted.threshold:.3f}: those of the archive."
+            )
+            return report
+        case "segmentation":
+            return measure_segmentation(images, {view: metrics.masks(logits, card) for view, logits in views.items()})
+        case "modality":
+            return measure_modality(images, softmax(views[AS_IS], axis=1), card)
+
+
+def main() -> None:
+    """Cross-validate one model of the model store."""
+    parser = argparse.ArgumentParser(prog="python -m training.crossvalidate", description="Cross-validate one model.")
+    parser.add_argument("model", choices=sorted(RECIPES))
+    parser.add_argument("--data", default="../shared/data", help="folder of training images (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, help="folder of the report (default: model-store/<model>)")
+    given = parser.parse_args()
+    folder = Path("model-store") / given.model
+    card = load_card(folder)
+    runs = OUT / given.model
+    records = train_folds(given.model, given.data, runs, given.seed)
+    images = RECIPES[given.model].load(Path(given.data), card, given.seed)
+    report = measure(images, pooled(images, runs), card, runs)
+    for fold, known in enumerate(records):
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in known["held_out"][AS_IS].items())
+        report.remarks.append(f"Fold {fold} by itself, uncalibrated: {shown}.")
+    preface = [
+        f"{FOLDS} models, each trained without one fold of the patients and measured on it; no patient is in two "
+        "folds. Shares have Wilson's interval, other figures a bootstrap over patients.",
+        f"{len(images)} images of {len(np.unique(images.patients))} patients.",
+        f"Again: `make crossvalidate-{card.name} DATA={given.data}` (it trains {FOLDS} models)",
+    ]
+    facts = {
+        "model": card.name,
+        "images": len(images),
+        "patients": len(np.unique(images.patients)),
+        "data_sha256": record.digest_of(images.digests),
+        "recipe": records[0]["recipe"],
+        "versions": records[0]["versions"],
+        "folds": [known["held_out"] for known in records],
+    }
+    out = given.out or folder
+    files = report.write(out / "CROSS-VALIDATION", f"{card.title.en}: {FOLDS}-fold cross-validation", preface, facts)
+    report.print()
+    print(f"wrote {', '.join(map(str, files))}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DokueiError as error:
+        raise SystemExit(f"error: {error}") from error

@@ -1,0 +1,3 @@
+"""Each epoch draws the classes as they come: three times as many images of pneumonia."""
+
+balanced = False

@@ -1,0 +1,5 @@
+"""Brightness and contrast stay."""
+
+from training.augment import ChestXray
+
+augment = ChestXray(intensity=False)

@@ -1,0 +1,5 @@
+"""Hard labels."""
+
+from training.recipes import BinaryCrossEntropy
+
+loss = BinaryCrossEntropy(smoothing=0)

@@ -1,0 +1,5 @@
+"""Resolution, JPEG quality and gamma stay."""
+
+from training.augment import ChestXray
+
+augment = ChestXray(quality=False)

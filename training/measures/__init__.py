@@ -1,0 +1,1 @@
+"""What is measured of a model of each task, with intervals, subgroups and plots."""

@@ -1,0 +1,63 @@
+"""What a network says of images, kept beside what is true of them.
+
+A model is measured on views: the images as they are, and as a hospital may send them instead (FLAIR alone, single
+slices). Each view is a change of the images; `recipes` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from .augment import FLAIR
+from .datasets import Images
+
+AS_IS = "as they are"
+BATCH = 16
+
+View = Callable[[Images], Images]
+
+
+def flair_alone(images: Images) -> Images:
+    """Slices of which only FLAIR was sent: one grey image."""
+    return replace(images, pixels=np.repeat(images.pixels[..., FLAIR : FLAIR + 1], 3, axis=3))
+
+
+def single_slices(images: Images) -> Images:
+    """Slices that were sent one by one: none has neighbours. Each is a patient of its own to the data set."""
+    return replace(images, patients=np.arange(len(images)).astype(str))
+
+
+@torch.inference_mode()
+def predict(network: torch.nn.Module, images: Images) -> NDArray[Any]:
+    """Logits of images as the network gives them: float32 [N, outputs], or float16 [N, H, W] for masks."""
+    device = next(network.parameters()).device
+    network.eval()
+    loader = DataLoader(images, BATCH)
+    logits = [
+        network(pixels.to(device)).float().cpu().numpy()
+        for pixels, _ in tqdm(loader, desc="held out", unit="batch", mininterval=2, leave=False)
+    ]
+    kept = np.float16 if logits[0].ndim == 3 else np.float32  # A fold's masks are 80 MB as float16.
+    return np.concatenate(logits).astype(kept)
+
+
+def save(file: Path, images: Images, views: dict[str, NDArray[Any]]) -> None:
+    """Keep the logits of each view with the digests of the images' files, in the order of the images."""
+    np.savez(file, digests=images.digests, **views)  # type: ignore[arg-type]
+
+
+def load(file: Path, images: Images) -> dict[str, NDArray[Any]]:
+    """The views of `save`, which have to be of these images in this order."""
+    with np.load(file) as kept:
+        if not np.array_equal(kept["digests"], images.digests):
+            raise ValueError(f"{file} holds predictions of other images")
+        return {view: kept[view] for view in kept.files if view != "digests"}
