@@ -11,7 +11,7 @@ LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run analyse test lint format lock clean benchmark
+.PHONY: help run analyse test lint format lock clean benchmark data-quality
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,15 @@ crossvalidate-%: .venv/.dev ## Train a model once for each of five folds, and me
 
 evaluate-%: .venv/.dev ## Measure a model's archive on the images of DATA=… that it did not learn from
 	$(BIN)/python -m training.evaluate $* --data $(DATA)
+
+ablate-%: .venv/.dev ## Train without each part of a model's recipe in turn, and compare
+	$(BIN)/python -m training.ablate $* --data $(DATA)
+
+faithfulness-%: .venv/.dev ## Measure whether a classifier's heat map means something
+	$(BIN)/python -m training.faithfulness $* --data $(DATA)
+
+data-quality: .venv/.dev ## Look for duplicates, leakage and conflicts in DATA=…
+	$(BIN)/python -m training.quality --data $(DATA)
 
 export-%: .venv/.dev ## Export trained weights to ONNX, verify them, and write the archive
 	$(BIN)/python -m training.export $*

@@ -1,0 +1,53 @@
+"""What the cards say was measured is what the evidence beside them says, of the archive that is there."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from paths import ROOT, STORE
+
+from handlers.contract.archive import load_model
+from handlers.contract.card import load_card
+
+EVIDENCE = {"crossvalidate": "CROSS-VALIDATION", "evaluate": "EVALUATION", "faithfulness": "FAITHFULNESS"}
+MODELS = sorted(file.parent.name for file in STORE.glob("*/card.yaml"))
+
+
+def figures(folder: Path, evidence: str) -> dict[str, float]:
+    tables = json.loads((folder / f"{evidence}.json").read_text())["figures"].values()
+    return {figure["metric"]: figure["value"] for table in tables for figure in table}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_figure_of_a_card_is_in_the_evidence_that_its_command_writes(name: str) -> None:
+    card = load_card(STORE / name)
+    assert card.measured
+    for measured in card.measured:
+        step, _, model = measured.command.removeprefix("make ").partition("-")
+        assert model == name
+        assert round(figures(STORE / name, EVIDENCE[step])[measured.metric], 4) == measured.value, measured.metric
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_evaluation_is_of_the_archive_and_the_record_is_of_its_training(name: str) -> None:
+    card, archive = load_model(STORE / name)
+    evaluation = json.loads((STORE / name / "EVALUATION.json").read_text())
+    assert card.graph is not None
+    assert (evaluation["version"], evaluation["graph"]) == (card.version, card.graph.sha256)
+    assert evaluation["threshold"] == card.threshold
+    with zipfile.ZipFile(archive) as packed:
+        inside = packed.read("training.json")
+    assert inside == (STORE / name / "training.json").read_bytes()
+    record = json.loads(inside)
+    assert record["arguments"]["model"] == name
+    assert record["data"]["images"] == evaluation["left_out"]
+
+
+def test_no_evidence_names_a_patient_or_a_place_on_a_machine() -> None:
+    for file in [*STORE.glob("*/*.md"), *STORE.glob("*/*.json"), *(ROOT / "docs").glob("data-quality.*")]:
+        text = file.read_text()
+        for word in ("TCGA_", "person1", "IM-0", "/root", "/work", "/tmp", "/home"):
+            assert word not in text, f"{file} holds {word}"
