@@ -51,6 +51,26 @@ def classifier_graph(slope: float = 1.0, offset: float = 0.0, bias: bool = True,
     return model
 
 
+def segmenter_graph() -> onnx.ModelProto:
+    """For a card with one neighbour on either side: `probability` is the first channel of the slice before."""
+    nodes = [
+        helper.make_node("Gather", ["images", "channel"], ["before"], axis=3),
+        helper.make_node("Cast", ["before"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["pixels", "scale"], ["probability"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "segmenter",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", SIDE, SIDE, 9])],
+        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", SIDE, SIDE])],
+        [
+            helper.make_tensor("channel", TensorProto.INT64, [], [0]),
+            helper.make_tensor("scale", TensorProto.FLOAT, [], [1 / 255]),
+        ],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
 def archive_of(model: onnx.ModelProto, like: Path, folder: Path, **fields: Any) -> Path:
     """Write an archive of `model` with the card in the folder `like`, but for its input and `fields`."""
     content = model.SerializeToString()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from graphs import SIDE, archive_of, classifier_graph
+from graphs import SIDE, archive_of, classifier_graph, segmenter_graph
 
 from handlers.base import Exchange, Handler, Reply
 from handlers.contract import oip
@@ -26,6 +26,13 @@ def load(repository: Path, tmp_path: Path) -> Load:
         return load_handler(archive_of(model, like, tmp_path / "chest", **fields))
 
     return load
+
+
+@pytest.fixture
+def volumes(repository: Path, tmp_path: Path) -> Handler:
+    """A segmenter that answers with the slice before, under the brain model's card."""
+    like = repository / "model-store" / "brain-mri-tumour"
+    return load_handler(archive_of(segmenter_graph(), like, tmp_path / "brain"))
 
 
 def grey(value: int, count: int = 1) -> np.ndarray:
@@ -115,3 +122,22 @@ def test_the_length_of_the_header_is_found_however_its_name_is_spelled(load: Loa
     message = oip.encode_request({"images": grey(1)})
     shouted = {name.upper(): value for name, value in message.headers.items()}
     assert load(classifier_graph()).respond([Exchange(message.body, shouted)])[0].status == 200
+
+
+def levels(reply: Reply) -> list[int]:
+    return [round(255 * float(slice_.mean())) for slice_ in answer(reply).outputs["probability"]]
+
+
+def test_a_slice_is_seen_between_its_neighbours_and_the_first_is_its_own(volumes: Handler) -> None:
+    volume = np.concatenate([grey(value) for value in (10, 20, 30, 40)])
+    assert levels(volumes.respond([asked(volume)])[0]) == [10, 10, 20, 30]
+
+
+def test_slices_of_two_requests_are_never_neighbours(volumes: Handler) -> None:
+    replies = volumes.respond([asked(np.concatenate([grey(10), grey(20)])), asked(grey(200)), asked(grey(90, 2))])
+    assert [levels(reply) for reply in replies] == [[10, 10], [200], [90, 90]]
+
+
+def test_neighbours_are_kept_where_a_long_volume_is_cut_into_chunks(volumes: Handler) -> None:
+    volume = np.concatenate([grey(value) for value in range(1, 41)])
+    assert levels(volumes.respond([asked(volume)])[0]) == [1, *range(1, 40)]
