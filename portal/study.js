@@ -38,6 +38,7 @@ function detailsOf({ model, modality, input, created, timings_ms: timings }, car
       [t("time"), t("seconds", { n: number(taken / 1000, 2) })],
       card && [t("use"), card.intended_use[language]],
       card && [t("notFor"), card.not_for[language]],
+      card && [t("limits"), card.limits[language]],
     ));
 }
 

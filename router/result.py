@@ -139,6 +139,7 @@ class ModelCardInfo(BaseModel):
     title: dict[str, str]
     intended_use: dict[str, str]
     not_for: dict[str, str]
+    limits: dict[str, str]
     training_data: str
     measured: list[dict[str, Any]]
     licence: str

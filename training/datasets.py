@@ -288,3 +288,14 @@ def load_modality(data: Path, card: Card, seed: int) -> Images:
         np.concatenate([_digests(files), [hashlib.sha256(name.encode()).hexdigest() for name in made]]),
         {"kind": np.array(kinds)},
     )  # fmt: skip
+
+
+def without_kind(kind: str) -> Loader:
+    """`load_modality` with every image of one kind of `other` in the first fold, whose model never sees the kind."""
+
+    def load(data: Path, card: Card, seed: int) -> Images:
+        images = load_modality(data, card, seed)
+        images.folds[images.groups["kind"] == kind] = 0
+        return images
+
+    return load

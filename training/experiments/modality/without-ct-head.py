@@ -1,0 +1,5 @@
+"""No image of the kind `ct-head` is learned from; all of them are measured."""
+
+from training.datasets import without_kind
+
+load = without_kind("ct-head")
