@@ -304,8 +304,8 @@ def main() -> None:
     preface = [
         f"{len(chosen)} images of {len(np.unique(chosen.patients))} patients, drawn at random without replacement from "
         f"those of fold {fold} ({len(held_out)} images, which the archive's model did not see) that show "
-        f"{card.labels[1]} and that the network calls so (probability at least {card.threshold:g}). Means over images; intervals by "
-        "bootstrap over patients. Of images that are called wrongly it says nothing.",
+        f"{card.labels[1]} and that the network calls so (probability at least {card.threshold:g}). Means over images; "
+        "intervals by bootstrap over patients. Of images that are called wrongly it says nothing.",
         f"Again: `make faithfulness-{card.name} DATA={given.data}`, after `make crossvalidate-{card.name}`.",
     ]
     facts = {
