@@ -70,8 +70,10 @@ def measure(images: Images, views: dict[str, NDArray[Any]], card: Card, out: Pat
             probability, told = calibration.cross_fitted(logits, images.targets, images.folds)
             report = measure_classification(images, probability, told)
             report.remarks.append(
-                f"Temperature and threshold of each fold were fitted on the other folds. On all of them they are "
-                f"{fitted.temperature:.3f} and {fitted.threshold:.3f}: those of the archive."
+                "Temperature and threshold of each fold were fitted on the other folds. On all of them they are "
+                f"{fitted.temperature:.3f} and {fitted.threshold:.3f}: those of the archive. An epoch draws both "
+                "classes equally, so a probability is that of a ward where half of the images show the finding; here "
+                f"{images.targets.mean():.0%} do."
             )
             return report
         case "segmentation":

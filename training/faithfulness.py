@@ -276,7 +276,7 @@ def main() -> None:
     parser.add_argument("model", help="name of a folder in model-store/")
     parser.add_argument("--data", type=Path, default="../shared/data", help="folder of images (default: %(default)s)")
     parser.add_argument("--run", type=Path, help=f"default: {OUT}/<model>/fold-{FOLDS - 1}, the archive's")
-    parser.add_argument("--count", type=int, default=60, help="images to measure at most (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=40, help="images to measure at most (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of sample, maps and weights (default: %(default)s)")
     given = parser.parse_args()
     if given.count < 1:

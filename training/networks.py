@@ -95,7 +95,7 @@ class Segmenter(nn.Module):
     """A U-Net (Ronneberger et al. 2015) on a timm encoder; logits [N, H, W] of the slice between its neighbours."""
 
     DECODER = (128, 64, 32, 16, 8)
-    """Channels of the decoder: half the usual ones, which cost three quarters more time for no better Dice."""
+    """Channels of the decoder: half the usual ones, with which a slice takes 1.75 times as long on one CPU thread."""
 
     def __init__(self, card: Card) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from .augment import FLAIR
-from .datasets import Images
+from .datasets import DataError, Images
 
 AS_IS = "as they are"
 BATCH = 16
@@ -56,8 +56,12 @@ def save(file: Path, images: Images, views: dict[str, NDArray[Any]]) -> None:
 
 
 def load(file: Path, images: Images) -> dict[str, NDArray[Any]]:
-    """The views of `save`, which have to be of these images in this order."""
+    """The views of `save`.
+
+    Raises:
+        DataError: they are not of these images in this order.
+    """
     with np.load(file) as kept:
         if not np.array_equal(kept["digests"], images.digests):
-            raise ValueError(f"{file} holds predictions of other images")
+            raise DataError(f"{file} holds predictions of other images; delete {file.parent} and train that fold again")
         return {view: kept[view] for view in kept.files if view != "digests"}

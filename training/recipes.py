@@ -15,6 +15,7 @@ from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
 from handlers.contract.card import Card
+from handlers.contract.errors import DokueiError
 
 from . import augment, datasets, metrics, predictions
 
@@ -22,6 +23,10 @@ EXPERIMENTS = Path(__file__).with_name("experiments")
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits and targets to a mean."""
+
+
+class RecipeError(DokueiError):
+    """An experiment changes nothing; the message names its file and what can be changed."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Recipe:
     loss: Loss
     figures: Callable[..., metrics.Figures]
     headline: str
-    """The figure that the plot and the ablation table show."""
+    """The figure that the plot shows."""
     epochs: int
     batch_size: int
     learning_rate: float
@@ -121,7 +126,7 @@ def recipe_of(model: str, experiment: str | None = None) -> Recipe:
     """The recipe of a model, with the assignments of an experiment's file in place of its own.
 
     Raises:
-        ValueError: the file changes nothing, or assigns to what is no field of a recipe.
+        RecipeError: the file assigns to no field of a recipe.
     """
     recipe = RECIPES[model]
     if experiment is None:
@@ -130,5 +135,5 @@ def recipe_of(model: str, experiment: str | None = None) -> Recipe:
     assigned = {name: value for name, value in runpy.run_path(str(file)).items() if name.islower() and name[0] != "_"}
     changed = {name: value for name, value in assigned.items() if name in {known.name for known in fields(recipe)}}
     if not changed:
-        raise ValueError(f"{file} assigns to none of: {', '.join(known.name for known in fields(recipe))}")
+        raise RecipeError(f"{file} assigns to none of: {', '.join(known.name for known in fields(recipe))}")
     return replace(recipe, **changed)

@@ -92,8 +92,8 @@ def test_a_segmenter_is_measured_by_volume_and_by_the_easier_readings() -> None:
     images = images_of(truth, ["CS_1"] * 3 + ["DU_2"], institution=["CS"] * 3 + ["DU"], position=["first third"] * 4)
     images = replace(images, pixels=np.zeros((4, 16, 16, 3), np.uint8))
     report = measure_segmentation(images, {AS_IS: predicted, "perfect": truth})
-    assert figure(report, "mean, as they are").value == pytest.approx((2 * 32 / (32 + 48) + 1) / 2)
-    assert figure(report, "mean, perfect").value == 1.0
+    assert figure(report, "mean volume Dice, as they are").value == pytest.approx((2 * 32 / (32 + 48) + 1) / 2)
+    assert figure(report, "mean volume Dice, perfect").value == 1.0
     assert figure(report, "CS: mean").value == pytest.approx(0.8)
     assert figure(report, "mean Dice over slices, where an empty slice left empty counts as 1").value == 0.75
     assert figure(report, "mean Dice over slices with a tumour").value == 0.5

@@ -29,7 +29,7 @@ def measure_segmentation(images: Images, views: Mapping[str, NDArray[np.uint8]])
     predicted = views[AS_IS]
     for view, masks in views.items():
         scores = volume_dice(images, masks)
-        report.add("Dice of a patient's whole volume", *_of_patients(f"{{}}, {view}", scores))
+        report.add("Dice of a patient's whole volume", *_of_patients(f"{{}} volume Dice, {view}", scores))
     scores = volume_dice(images, predicted)
     institutions = dict(zip(images.patients.tolist(), images.groups["institution"].tolist(), strict=True))
     for institution in sorted(set(institutions.values())):
