@@ -116,14 +116,16 @@ class Segmenter(nn.Module):
     def load_imagenet(self, weights: Path) -> None:
         """Start the encoder from ImageNet weights; the layers behind its last stage are left out.
 
-        The first convolution looks at the slice alone at first, and learns what its neighbours are good for.
+        The first convolution starts on the weighted mean of a slice and its neighbours; for a slice that stands in for
+        its own neighbours, that is the slice.
         """
         state = torch.load(weights, weights_only=True)
         encoder = self.network.encoder.model
         own = encoder.state_dict()
-        stem = torch.zeros_like(own[STEM])
-        middle = (stem.shape[1] - 3) // 2
-        stem[:, middle : middle + 3] = state[STEM]
+        slices = own[STEM].shape[1] // 3
+        share = torch.full((slices,), 0.5 / max(slices - 1, 1))
+        share[slices // 2] = 0.5 if slices > 1 else 1
+        stem = state[STEM].repeat(1, slices, 1, 1) * share.repeat_interleave(3)[:, None, None]
         encoder.load_state_dict({key: state[key] for key in own} | {STEM: stem})
 
 

@@ -136,7 +136,7 @@ def test_slices_become_flair_alone_or_lose_their_neighbours_at_the_shares_asked_
     pixels = torch.stack([torch.full((256, 256), 20 * level, dtype=torch.uint8) for level in range(1, 10)])
     for change, alike in (
         (augment.BrainMri(flair_alone=1, no_neighbours=0), [0, 0, 0, 3, 3, 3, 6, 6, 6]),
-        (augment.BrainMri(flair_alone=0, no_neighbours=1), [0, 1, 2, 0, 1, 2, 0, 1, 2]),
+        (augment.BrainMri(flair_alone=0, sequence_missing=0, no_neighbours=1), [0, 1, 2, 0, 1, 2, 0, 1, 2]),
     ):
         changed, _ = change(pixels, torch.zeros((256, 256), dtype=torch.uint8))
         assert torch.equal(changed, changed[alike])
