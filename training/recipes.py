@@ -110,7 +110,7 @@ RECIPES = {
         loss=nn.CrossEntropyLoss(label_smoothing=0.02),
         figures=metrics.modality,
         headline="accuracy",
-        epochs=6,
+        epochs=4,
         batch_size=48,
         learning_rate=5e-4,
     ),

@@ -54,8 +54,10 @@ def _pack(digests: NDArray[np.str_]) -> str:
 
 
 def _commit() -> str:
-    """The commit of the code, marked where files differ from it."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty=-changed"], capture_output=True, text=True
-    )
-    return described.stdout.strip() or "not in a git repository"
+    """The commit of the code, marked where training or handlers differ from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True).stdout.strip()
+
+    commit = git("rev-parse", "HEAD") or "not in a git repository"
+    return f"{commit}-changed" if git("status", "--porcelain", "training", "handlers") else commit
