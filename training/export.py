@@ -89,7 +89,8 @@ def export(network: nn.Module, card: Card, to: Path) -> None:
     module.eval()
     size = card.input
     generator = torch.Generator().manual_seed(0)
-    sample = torch.randint(0, 256, (3, size.height, size.width, size.channels), dtype=torch.uint8, generator=generator)
+    shape = (3, size.height, size.width, size.graph_channels)
+    sample = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     program = torch.onnx.export(
         module,
         (sample[:2],),

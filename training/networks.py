@@ -104,7 +104,7 @@ class Segmenter(nn.Module):
         self.network = smp.Unet(
             encoder_name=f"tu-{encoder}",
             encoder_weights=None,
-            in_channels=card.input.channels * (2 * card.input.context + 1),
+            in_channels=card.input.graph_channels,
             classes=1,
             decoder_channels=self.DECODER,
         )

@@ -73,6 +73,11 @@ class Input(Strict):
     mean: list[float]
     std: list[Annotated[float, Field(gt=0)]]
 
+    @property
+    def graph_channels(self) -> int:
+        """Channels that the graph takes: those of a slice and of its neighbours."""
+        return self.channels * (2 * self.context + 1)
+
     @model_validator(mode="after")
     def _one_value_a_channel(self) -> Self:
         for field in ("mean", "std"):

