@@ -19,7 +19,9 @@ def test_a_committed_archive_holds_the_handler_and_the_card_of_the_repository(
 ) -> None:
     handler = HANDLERS[name]
     with zipfile.ZipFile(store / name / f"{name}.mar") as archive:
-        assert sorted(archive.namelist()) == sorted(["MAR-INF/MANIFEST.json", "card.yaml", handler, "model.onnx"])
+        record = [file.name for file in (store / name).glob("training.json")]
+        expected = ["MAR-INF/MANIFEST.json", "card.yaml", handler, "model.onnx", *record]
+        assert sorted(archive.namelist()) == sorted(expected)
         assert archive.read(handler) == (repository / "handlers" / handler).read_bytes()
         assert archive.read("card.yaml") == (store / name / "card.yaml").read_bytes()
         manifest = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]
