@@ -135,7 +135,8 @@ def random_folds(strata: Iterable[Any], patients: NDArray[np.str_], seed: int) -
     return folds
 
 
-def _digests(files: Iterable[Path]) -> NDArray[np.str_]:
+def digests_of(files: Iterable[Path]) -> NDArray[np.str_]:
+    """SHA-256 of each file's bytes, in hexadecimal."""
     return np.array([hashlib.sha256(file.read_bytes()).hexdigest() for file in files])
 
 
@@ -192,7 +193,7 @@ def chest_xray_folds(patients: NDArray[np.str_], labels: NDArray[np.int64]) -> N
 def chest_xray_files(data: Path) -> list[Path]:
     """The X-rays without byte-identical copies, which would count twice."""
     files = _files(data, "chest-xray/*/*/*.jpeg")
-    return list(dict(zip(_digests(reversed(files)), reversed(files), strict=True)).values())[::-1]
+    return list(dict(zip(digests_of(reversed(files)), reversed(files), strict=True)).values())[::-1]
 
 
 def load_chest_xray(data: Path, card: Card, seed: int) -> Images:
@@ -204,7 +205,7 @@ def load_chest_xray(data: Path, card: Card, seed: int) -> Images:
     causes = [next((cause for cause in ("bacteria", "virus") if cause in file.name), "normal") for file in files]
     return Images(
         _read_all(files, card.input, "X-rays"), labels, patients, chest_xray_folds(patients, labels),
-        _names(files, data), _digests(files), {"cause": np.array(causes)},
+        _names(files, data), digests_of(files), {"cause": np.array(causes)},
     )  # fmt: skip
 
 
@@ -222,7 +223,7 @@ def load_brain_mri(data: Path, card: Card, seed: int) -> Images:
     institutions = np.array([patient.split("_")[1] for patient in patients])
     return Images(
         _read_all(files, card.input, "slices"), masks.astype(np.uint8), patients,
-        random_folds(institutions, patients, seed), _names(files, data), _digests(files),
+        random_folds(institutions, patients, seed), _names(files, data), digests_of(files),
         {"institution": institutions, "position": _positions(patients)}, card.input.context,
     )  # fmt: skip
 
@@ -285,7 +286,7 @@ def load_modality(data: Path, card: Card, seed: int) -> Images:
     labels = np.array([card.labels.index(kind if kind in card.labels else "other") for kind in kinds], dtype=np.int64)
     return Images(
         pixels, labels, np.array(patients), random_folds(labels, np.array(patients), seed), names,
-        np.concatenate([_digests(files), [hashlib.sha256(name.encode()).hexdigest() for name in made]]),
+        np.concatenate([digests_of(files), [hashlib.sha256(name.encode()).hexdigest() for name in made]]),
         {"kind": np.array(kinds)},
     )  # fmt: skip
 

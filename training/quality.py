@@ -9,10 +9,9 @@ It reads the files as they are, not as the models see them, and asks the loaders
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from handlers.contract.card import load_card
 from handlers.contract.errors import DokueiError
 
 from . import record
-from .datasets import SLICE_NUMBER, DataError, chest_xray_patient
+from .datasets import SLICE_NUMBER, DataError, chest_xray_patient, digests_of
 from .recipes import RECIPES
 
 BITS, CORRELATION = 10, 0.99
@@ -90,13 +89,9 @@ def _scan(files: list[Path], told: Callable[[Path], tuple[str, str]], folds: dic
         except OSError:
             continue
     patients, classes = np.array([told(file) for file in files]).T
-    digests = _digests(files)
+    digests = digests_of(files)
     known = np.array([folds.get(file.relative_to(data).as_posix(), -1) for file in files])
     return Scan(files, patients, classes, digests, known, forms, hashes, thumbnails)
-
-
-def _digests(files: Iterable[Path]) -> NDArray[np.str_]:
-    return np.array([hashlib.sha256(file.read_bytes()).hexdigest() for file in files])
 
 
 def _near_duplicates(scan: Scan) -> NDArray[np.int64]:
@@ -231,7 +226,7 @@ def inspect(data: Path, seed: int) -> tuple[dict[str, list[Row]], str]:
     if not tables:
         raise DataError(f"{data}: holds none of {', '.join(SETS)}")
     known = [file for pattern in SETS for file in data.glob(f"{pattern.partition('/')[0]}/**/*") if file.is_file()]
-    return tables, record.digest_of(_digests(known))
+    return tables, record.digest_of(digests_of(known))
 
 
 def main() -> None:
