@@ -70,12 +70,11 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
     augment: Augment | None = None
 
     def __post_init__(self) -> None:
-        order = np.arange(len(self))
-        starts = np.flatnonzero(np.append(True, self.patients[1:] != self.patients[:-1]))
-        first = np.repeat(starts, np.diff(np.append(starts, len(self))))
-        last = np.repeat(np.append(starts[1:], len(self)) - 1, np.diff(np.append(starts, len(self))))
-        offsets = np.arange(-self.context, self.context + 1)
-        self._near = np.clip(order[:, None] + offsets, first[:, None], last[:, None])
+        counts = np.diff(np.append(self.starts, len(self)))
+        first = np.repeat(self.starts, counts)[:, None]
+        last = first + np.repeat(counts, counts)[:, None] - 1
+        near = np.arange(len(self))[:, None] + np.arange(-self.context, self.context + 1)
+        self._near = np.clip(near, first, last)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -93,6 +92,11 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
             self.pixels[which], self.targets[which], self.patients[which], self.folds[which], self.names[which],
             self.digests[which], {name: values[which] for name, values in self.groups.items()}, self.context, augment,
         )  # fmt: skip
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where the images of each patient begin, who follow one another."""
+        return np.flatnonzero(np.append(True, self.patients[1:] != self.patients[:-1]))
 
     @property
     def classes(self) -> NDArray[np.int64]:
