@@ -13,31 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from handlers.contract.errors import DokueiError
 
-from . import record
 from .recipes import EXPERIMENTS, RECIPES, experiments
-from .train import OUT
+from .runs import train_all
+from .train import Arguments
 
 FOLD = 0
-
-
-def train(model: str, experiment: str | None, data: str) -> dict[str, Any]:
-    """The record of one run, trained now unless it was before."""
-    file = OUT / model / (experiment or "") / f"fold-{FOLD}" / record.RECORD_FILE
-    if not file.is_file():
-        print(f"{experiment or 'the recipe itself'}:", flush=True)
-        command = [sys.executable, "-m", "training.train", model, "--data", data, "--fold", str(FOLD)]
-        done = subprocess.run([*command, *(["--experiment", experiment] if experiment else [])])
-        if done.returncode:
-            raise SystemExit(f"the training of {experiment} failed; the same command goes on from here")
-    known: dict[str, Any] = json.loads(file.read_text())
-    return known
 
 
 def table(rows: list[dict[str, Any]], view: str) -> list[str]:
@@ -60,11 +45,14 @@ def main() -> None:
     parser.add_argument("model", choices=sorted(model for model in RECIPES if experiments(model)))
     parser.add_argument("--data", default="../shared/data", help="folder of training images (default: %(default)s)")
     given = parser.parse_args()
-    rows = [{"what": "the recipe", "held_out": train(given.model, None, given.data)["held_out"]}]
-    for experiment in experiments(given.model):
-        what = runpy.run_path(str(EXPERIMENTS / given.model / f"{experiment}.py"))["__doc__"].strip()
-        held_out = train(given.model, experiment, given.data)["held_out"]
-        rows.append({"what": f"`{experiment}`: {what}", "held_out": held_out})
+    names = experiments(given.model)
+    recipe, *others = train_all(
+        [Arguments.of(given.model, given.data, experiment, FOLD) for experiment in [None, *names]]
+    )
+    rows = [{"what": "the recipe", "held_out": recipe["held_out"]}]
+    for name, known in zip(names, others, strict=True):
+        what = runpy.run_path(str(EXPERIMENTS / given.model / f"{name}.py"))["__doc__"].strip()
+        rows.append({"what": f"`{name}`: {what}", "held_out": known["held_out"]})
     out = Path("model-store") / given.model
     lines = [f"# {given.model}: what each part of the recipe does", ""]
     lines += [

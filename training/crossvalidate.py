@@ -2,7 +2,8 @@
 
     python -m training.crossvalidate chest-xray-pneumonia         # or: make crossvalidate-chest-xray-pneumonia
 
-Folds that are trained already are not trained again, and an interrupted one goes on. It writes
+Folds are trained side by side, as many as there are cores; those that are trained already are not trained again, and an
+interrupted one goes on. It writes
 
     model-store/<model>/CROSS-VALIDATION.md, .json and pictures of the curves
     build/training/<model>/calibration.json     a classifier's temperature and threshold, which `training.export` uses
@@ -11,9 +12,6 @@ Folds that are trained already are not trained again, and an interrupted one goe
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +30,8 @@ from .measures.segmentation import measure_segmentation
 from .predictions import AS_IS
 from .recipes import RECIPES
 from .reports import Report
-from .train import OUT, PREDICTIONS_FILE
-
-
-def train_folds(model: str, data: str, out: Path, seed: int) -> list[dict[str, Any]]:
-    """Train what is missing, each fold in a process of its own; the folds' records."""
-    records = []
-    for fold in range(FOLDS):
-        file = out / f"fold-{fold}" / record.RECORD_FILE
-        if not file.is_file():
-            print(f"fold {fold}:", flush=True)
-            command = [sys.executable, "-m", "training.train", model, "--data", data, "--fold", str(fold)]
-            done = subprocess.run([*command, "--seed", str(seed), "--out", str(file.parent)])
-            if done.returncode:
-                raise SystemExit(f"the training of fold {fold} failed; the same command goes on from here")
-        records.append(json.loads(file.read_text()))
-    return records
+from .runs import train_all
+from .train import OUT, PREDICTIONS_FILE, SEED, Arguments
 
 
 def pooled(images: Images, out: Path) -> dict[str, NDArray[Any]]:
@@ -87,13 +71,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.crossvalidate", description="Cross-validate one model.")
     parser.add_argument("model", choices=sorted(RECIPES))
     parser.add_argument("--data", default="../shared/data", help="folder of training images (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="folder of the report (default: model-store/<model>)")
     given = parser.parse_args()
     folder = Path("model-store") / given.model
     card = load_card(folder)
     runs = OUT / given.model
-    records = train_folds(given.model, given.data, runs, given.seed)
+    records = train_all([Arguments.of(given.model, given.data, fold=fold, seed=given.seed) for fold in range(FOLDS)])
     images = RECIPES[given.model].load(Path(given.data), card, given.seed)
     report = measure(images, pooled(images, runs), card, runs)
     for fold, known in enumerate(records):

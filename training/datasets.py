@@ -32,9 +32,6 @@ from handlers.contract.preprocess import fit, fit_all
 SLICE_NUMBER = re.compile(r"_(\d+)$")
 FOLDS = 5
 
-GENERATED = 400
-"""Blank, noise, gradient and checkerboard images among the `other` of the modality model."""
-
 Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -144,11 +141,17 @@ def digests_of(files: Iterable[Path]) -> NDArray[np.str_]:
     return np.array([hashlib.sha256(file.read_bytes()).hexdigest() for file in files])
 
 
-def _names(files: Iterable[Path], data: Path) -> NDArray[np.str_]:
+def names_of(files: Iterable[Path], data: Path) -> NDArray[np.str_]:
+    """File names relative to the data folder."""
     return np.array([file.relative_to(data).as_posix() for file in files])
 
 
-def _files(folder: Path, pattern: str) -> list[Path]:
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """The files that a pattern finds, in order.
+
+    Raises:
+        DataError: there is none; says where.
+    """
     files = sorted(folder.glob(pattern))
     if not files:
         raise DataError(f"{folder / pattern}: no such images; DATA= names a folder laid out as in training/datasets.py")
@@ -160,7 +163,8 @@ def _read(file: Path) -> np.ndarray[Any, Any]:
         return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
 
 
-def _read_all(files: Iterable[Path], to: Input, name: str) -> np.ndarray[Any, Any]:
+def read_all(files: Iterable[Path], to: Input, name: str) -> NDArray[np.uint8]:
+    """Images fitted to a card's input, uint8 [N, H, W, C]; `name` is for the progress bar."""
     return fit_all((_read(file) for file in tqdm(list(files), desc=f"reading {name}", unit="image")), to)
 
 
@@ -196,7 +200,7 @@ def chest_xray_folds(patients: NDArray[np.str_], labels: NDArray[np.int64]) -> N
 
 def chest_xray_files(data: Path) -> list[Path]:
     """The X-rays without byte-identical copies, which would count twice."""
-    files = _files(data, "chest-xray/*/*/*.jpeg")
+    files = files_in(data, "chest-xray/*/*/*.jpeg")
     return list(dict(zip(digests_of(reversed(files)), reversed(files), strict=True)).values())[::-1]
 
 
@@ -208,14 +212,14 @@ def load_chest_xray(data: Path, card: Card, seed: int) -> Images:
     patients = np.array([chest_xray_patient(file) for file in files])
     causes = [next((cause for cause in ("bacteria", "virus") if cause in file.name), "normal") for file in files]
     return Images(
-        _read_all(files, card.input, "X-rays"), labels, patients, chest_xray_folds(patients, labels),
-        _names(files, data), digests_of(files), {"cause": np.array(causes)},
+        read_all(files, card.input, "X-rays"), labels, patients, chest_xray_folds(patients, labels),
+        names_of(files, data), digests_of(files), {"cause": np.array(causes)},
     )  # fmt: skip
 
 
 def brain_mri_files(data: Path) -> list[Path]:
     """The MRI slices, by patient and slice number."""
-    files = [file for file in _files(data, "brain-mri/TCGA_*/*.jpg") if SLICE_NUMBER.search(file.stem)]
+    files = [file for file in files_in(data, "brain-mri/TCGA_*/*.jpg") if SLICE_NUMBER.search(file.stem)]
     return sorted(files, key=lambda file: (file.parent.name, int(SLICE_NUMBER.search(file.stem)[1])))  # type: ignore[index]
 
 
@@ -226,8 +230,8 @@ def load_brain_mri(data: Path, card: Card, seed: int) -> Images:
     patients = np.array([file.parent.name for file in files])
     institutions = np.array([patient.split("_")[1] for patient in patients])
     return Images(
-        _read_all(files, card.input, "slices"), masks.astype(np.uint8), patients,
-        random_folds(institutions, patients, seed), _names(files, data), digests_of(files),
+        read_all(files, card.input, "slices"), masks.astype(np.uint8), patients,
+        random_folds(institutions, patients, seed), names_of(files, data), digests_of(files),
         {"institution": institutions, "position": _positions(patients)}, card.input.context,
     )  # fmt: skip
 
@@ -240,67 +244,3 @@ def _positions(patients: NDArray[np.str_]) -> NDArray[np.str_]:
         for part, third in zip(np.array_split(chosen, 3), ("first third", "middle third", "last third"), strict=True):
             positions[part] = third
     return positions
-
-
-def _generated_negatives(count: int, size: int, seed: int) -> np.ndarray[Any, Any]:
-    """Blank, noise, gradient and checkerboard images: what a broken export looks like. uint8 [count, size, size, 3]."""
-    random = np.random.default_rng(seed)
-    ramp = np.linspace(0, 1, size)
-    images = []
-    for index in range(count):
-        low, high = np.sort(random.uniform(0, 255, 2))
-        match index % 4:
-            case 0:
-                plane = np.full((size, size), low)
-            case 1:
-                plane = random.normal((low + high) / 2, (high - low) / 2 + 1, (size, size))
-            case 2:
-                plane = low + (high - low) * np.outer(ramp, np.ones(size))[:, :: random.choice((-1, 1))]
-                plane = plane.T if random.random() < 0.5 else plane
-            case _:
-                period = int(random.integers(2, size // 4))
-                row = np.arange(size) // period
-                plane = np.where((row[:, None] + row[None]) % 2 == 0, low, high)
-        images.append(np.repeat(np.clip(plane, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2))
-    return np.stack(images)
-
-
-def load_modality(data: Path, card: Card, seed: int) -> Images:
-    """Images of each label of the card; a hospital's MRI is mostly one grey sequence, so half the slices are that.
-
-    The subgroup `kind` is the label, or the folder's name for what no model accepts.
-    """
-    random = np.random.default_rng(seed)
-    xray_files, brain_files = chest_xray_files(data), brain_mri_files(data)
-    other_files = _files(data, "other/*/*")
-    brain = _read_all(brain_files, card.input, "MRI slices")
-    for index in np.flatnonzero(random.random(len(brain)) < 0.5):
-        brain[index] = brain[index][:, :, [int(random.integers(3))]]
-    generated = _generated_negatives(GENERATED, card.input.height, seed)
-    pixels = np.concatenate(
-        [_read_all(xray_files, card.input, "X-rays"), brain, _read_all(other_files, card.input, "others"), generated]
-    )
-    files = xray_files + brain_files + other_files
-    made = [f"generated/{seed}/{number}" for number in range(len(generated))]
-    names = np.concatenate([_names(files, data), made])
-    patients = [chest_xray_patient(file) for file in xray_files] + [file.parent.name for file in brain_files]
-    patients += names[len(patients) :].tolist()
-    kinds = ["chest-xray"] * len(xray_files) + ["brain-mri"] * len(brain_files)
-    kinds += [file.parent.name for file in other_files] + ["generated"] * len(generated)
-    labels = np.array([card.labels.index(kind if kind in card.labels else "other") for kind in kinds], dtype=np.int64)
-    return Images(
-        pixels, labels, np.array(patients), random_folds(labels, np.array(patients), seed), names,
-        np.concatenate([digests_of(files), [hashlib.sha256(name.encode()).hexdigest() for name in made]]),
-        {"kind": np.array(kinds)},
-    )  # fmt: skip
-
-
-def without_kind(kind: str) -> Loader:
-    """`load_modality` with every image of one kind of `other` in the first fold, whose model never sees the kind."""
-
-    def load(data: Path, card: Card, seed: int) -> Images:
-        images = load_modality(data, card, seed)
-        images.folds[images.groups["kind"] == kind] = 0
-        return images
-
-    return load

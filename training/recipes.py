@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from handlers.contract.card import Card
 from handlers.contract.errors import DokueiError
 
-from . import augment, datasets, metrics, predictions
+from . import augment, datasets, metrics, modality_images, predictions
 
 EXPERIMENTS = Path(__file__).with_name("experiments")
 
@@ -37,8 +37,6 @@ class Recipe:
     augment: datasets.Augment
     loss: Loss
     figures: Callable[..., metrics.Figures]
-    headline: str
-    """The figure that the plot shows."""
     epochs: int
     batch_size: int
     learning_rate: float
@@ -88,7 +86,6 @@ RECIPES = {
         augment=augment.ChestXray(),
         loss=BinaryCrossEntropy(),
         figures=metrics.classification,
-        headline="balanced_accuracy",
         epochs=6,
         batch_size=32,
         learning_rate=5e-4,
@@ -98,18 +95,16 @@ RECIPES = {
         augment=augment.BrainMri(),
         loss=dice_and_bce,
         figures=metrics.segmentation,
-        headline="dice_mean",
         epochs=13,
         batch_size=16,
         learning_rate=1e-3,
         views={"FLAIR alone": predictions.flair_alone, "single slices": predictions.single_slices},
     ),
     "modality": Recipe(
-        load=datasets.load_modality,
+        load=modality_images.load_modality,
         augment=augment.modality,
         loss=nn.CrossEntropyLoss(label_smoothing=0.02),
         figures=metrics.modality,
-        headline="accuracy",
         epochs=4,
         batch_size=48,
         learning_rate=5e-4,

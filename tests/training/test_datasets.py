@@ -13,7 +13,7 @@ from synthetic import PATIENTS
 
 from handlers.contract.card import load_card
 from handlers.contract.preprocess import with_neighbours
-from training import augment, datasets
+from training import augment, datasets, modality_images
 from training.recipes import RECIPES
 
 
@@ -40,7 +40,7 @@ def test_a_name_without_a_patient_is_refused() -> None:
     [
         ("chest-xray-pneumonia", datasets.load_chest_xray, augment.ChestXray()),
         ("brain-mri-tumour", datasets.load_brain_mri, augment.BrainMri()),
-        ("modality", datasets.load_modality, augment.modality),
+        ("modality", modality_images.load_modality, augment.modality),
     ],
 )
 def test_every_image_is_held_out_once_and_no_patient_is_on_both_sides(

@@ -34,11 +34,11 @@ def train(model: str, data: Path, out: Path, epochs: int = 1) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", ["chest-xray-pneumonia", "brain-mri-tumour", "modality"])
-def test_a_run_leaves_weights_figures_and_curves(model: str, data: Path, tmp_path: Path) -> None:
+def test_a_run_leaves_weights_figures_and_its_curve(model: str, data: Path, tmp_path: Path) -> None:
     record = train(model, data, tmp_path)
     weights = torch.load(tmp_path / "weights.pt", weights_only=True)
     assert all(torch.equal(w, w.half().float()) for name, w in weights.items() if name.endswith("weight"))
-    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert record["arguments"]["seed"] == 20
     assert record["arguments"]["fold"] == 0
     assert record["versions"]["torch"] == torch.__version__.partition("+")[0]
