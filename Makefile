@@ -11,7 +11,7 @@ LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run analyse test lint format lock clean benchmark data-quality
+.PHONY: help run analyse test lint format lock clean benchmark data-quality unseen-kinds
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ ablate-%: .venv/.dev ## Train without each part of a model's recipe in turn, and
 
 faithfulness-%: .venv/.dev ## Measure whether a classifier's heat map means something
 	$(BIN)/python -m training.faithfulness $* --data $(DATA)
+
+unseen-kinds: .venv/.dev ## Measure whether the modality model keeps out kinds of images that it never saw
+	$(BIN)/python -m training.unseen --data $(DATA)
 
 data-quality: .venv/.dev ## Look for duplicates, leakage and conflicts in DATA=…
 	$(BIN)/python -m training.quality --data $(DATA)

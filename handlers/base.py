@@ -128,13 +128,17 @@ class Handler(ABC):
     def compute(self, graph: Mapping[str, oip.Array]) -> Outputs:
         """The handler's outputs from the graph's, for one chunk of images."""
 
+    def finish(self, study: Outputs) -> Outputs:
+        """The outputs of a whole study from those of its images; as they are, unless a subclass looks across images."""
+        return study
+
     def predict(self, images: oip.Array) -> Outputs:
         """Run uint8 [N, H, W, C] images of one study, N at least 1, through the graph.
 
         Raises:
             EvidenceError: see `handlers.classifier`.
         """
-        return self.run(with_neighbours(images, self.card.input.context))
+        return self.finish(self.run(with_neighbours(images, self.card.input.context)))
 
     def run(self, images: oip.Array) -> Outputs:
         """Run uint8 [N, H, W, C] images, already between their neighbours, through the graph; raises as `predict`."""
@@ -170,7 +174,8 @@ class Handler(ABC):
         start = 0
         for index, request in requests.items():
             end = start + len(request.inputs[INPUT])
-            chosen = {name: computed[name][start:end] for name in request.outputs or computed}
+            study = self.finish({name: values[start:end] for name, values in computed.items()})
+            chosen = {name: study[name] for name in request.outputs or study}
             replies[index] = Reply(200, oip.encode_response(request, self.card.name, self.card.version, chosen))
             start = end
         return replies

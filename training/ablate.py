@@ -42,7 +42,9 @@ def table(rows: list[dict[str, Any]], view: str) -> list[str]:
 def main() -> None:
     """Train and compare all experiments of one model."""
     parser = argparse.ArgumentParser(prog="python -m training.ablate", description="Compare a recipe's parts.")
-    parser.add_argument("model", choices=sorted(model for model in RECIPES if experiments(model)))
+    parser.add_argument(
+        "model", choices=sorted(model for model in RECIPES if experiments(model) and model != "modality")
+    )
     parser.add_argument("--data", default="../shared/data", help="folder of training images (default: %(default)s)")
     given = parser.parse_args()
     names = experiments(given.model)

@@ -1,21 +1,26 @@
-"""Temperature and threshold of a classifier, fitted on images that it did not learn from."""
+"""Temperature and threshold of a model that tells labels, fitted on images that it did not learn from."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.metrics import log_loss, roc_curve
 
 from handlers.contract.errors import DokueiError
 
 CALIBRATION_FILE = "calibration.json"
+POSSIBLE = (0.01, 0.99)
+"""Thresholds that a card may hold."""
+
+REFUSED = 0.002
+"""Share of the images of a model's kind that the modality model's threshold may cost."""
 
 
 class CalibrationError(DokueiError):
@@ -30,7 +35,25 @@ class Calibration:
     threshold: float
 
 
-def fit(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibration:
+Fit = Callable[[NDArray[np.float32], NDArray[np.int64]], Calibration]
+"""Logits and targets to a calibration."""
+
+
+def _temperature(
+    logits: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    probability: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> float:
+    """The temperature of least log loss."""
+    labels = np.arange(max(2, logits[0].size))
+
+    def loss(log: float) -> float:
+        return float(log_loss(targets, probability(logits.astype(np.float64) / np.exp(log)), labels=labels))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+
+
+def fit_finding(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibration:
     """The temperature of least log loss, and the threshold for balanced accuracy.
 
     Balanced accuracy is flat around its best threshold. Of the thresholds within one standard error of the best the
@@ -41,8 +64,7 @@ def fit(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibration:
         logits: [N] of the finding.
         targets: [N] 0 or 1.
     """
-    loss = minimize_scalar(lambda log: log_loss(targets, expit(logits / np.exp(log))), bounds=(-3, 3), method="bounded")
-    temperature = float(np.exp(loss.x))
+    temperature = _temperature(logits, targets, expit)
     false_positive, sensitivity, thresholds = roc_curve(
         targets, expit(logits.astype(np.float64) / temperature), drop_intermediate=False
     )
@@ -53,21 +75,44 @@ def fit(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibration:
     variance = sensitivity * (1 - sensitivity) / positive + specificity * (1 - specificity) / (len(targets) - positive)
     within = balanced >= balanced[best] - np.sqrt(variance[best]) / 2
     threshold = float(thresholds[np.flatnonzero(within)[0]])  # Thresholds fall, so the first is the highest.
-    return Calibration(temperature, float(np.clip(threshold, 0.01, 0.99)))
+    return Calibration(temperature, float(np.clip(threshold, *POSSIBLE)))
+
+
+def fit_kinds(other: int) -> Fit:
+    """How a modality model is calibrated.
+
+    The temperature is that of least log loss. The threshold, of the largest probability, is the highest that still lets
+    through all but `REFUSED` of the images that would go to their right model: unseen kinds of images get lower
+    probabilities than those (Hendrycks and Gimpel 2017), so it keeps out as many of them as can be at that price.
+
+    Args:
+        other: index of the label that no model accepts.
+    """
+
+    def fit(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> Calibration:
+        temperature = _temperature(logits, targets, lambda scaled: np.asarray(softmax(scaled, axis=1)))
+        right = (logits.argmax(1) == targets) & (targets != other)
+        largest = softmax(logits[right].astype(np.float64) / temperature, axis=1).max(1)
+        return Calibration(temperature, float(np.clip(np.quantile(largest, REFUSED), *POSSIBLE)))
+
+    return fit
 
 
 def cross_fitted(
-    logits: NDArray[np.float32], targets: NDArray[np.int64], folds: NDArray[np.int64]
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Probabilities [N] and whether the finding is told [N], each fold calibrated by what the others gave."""
-    probability = np.empty(len(logits))
-    told = np.empty(len(logits), dtype=bool)
+    fit: Fit, logits: NDArray[np.float32], targets: NDArray[np.int64], folds: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each fold calibrated by what the others gave.
+
+    Returns:
+        Logits over their temperature, in the shape of `logits`, and the threshold of each image [N].
+    """
+    scaled, thresholds = logits.astype(np.float64), np.empty(len(logits))
     for fold in np.unique(folds):
         chosen = folds == fold
         fitted = fit(logits[~chosen], targets[~chosen])
-        probability[chosen] = expit(logits[chosen] / fitted.temperature)
-        told[chosen] = probability[chosen] >= fitted.threshold
-    return probability, told
+        scaled[chosen] /= fitted.temperature
+        thresholds[chosen] = fitted.threshold
+    return scaled, thresholds
 
 
 def save(file: Path, calibration: Calibration) -> None:

@@ -9,7 +9,8 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from handlers.base import Handler
+from handlers.base import Outputs
+from handlers.contract.card import Card
 
 from .augment import FLAIR
 from .datasets import Images
@@ -17,10 +18,11 @@ from .datasets import Images
 ROWS, COLUMNS = 4, 6
 
 
-def write(images: Images, handler: Handler, wrong: NDArray[np.floating], to: Path) -> Path:
+def write(images: Images, card: Card, said: Outputs, wrong: NDArray[np.floating], to: Path) -> Path:
     """Draw the 24 worst images, of masks the worst slice of each of the 24 worst patients.
 
     Args:
+        said: the handler's outputs for the images.
         wrong: [N] how wrong the model is about each image.
     """
     order = np.argsort(-wrong, kind="stable")
@@ -29,7 +31,7 @@ def write(images: Images, handler: Handler, wrong: NDArray[np.floating], to: Pat
         order = order[np.sort(firsts)]
     plot, grid = pyplot.subplots(ROWS, COLUMNS, figsize=(2.6 * COLUMNS, 2.8 * ROWS), layout="constrained")
     for axes, index in zip(grid.flat, order, strict=False):
-        _draw(axes, images, handler, int(index))
+        _draw(axes, images, card, said, int(index))
     for axes in grid.flat:
         axes.axis("off")
     to.parent.mkdir(parents=True, exist_ok=True)
@@ -38,19 +40,17 @@ def write(images: Images, handler: Handler, wrong: NDArray[np.floating], to: Pat
     return to
 
 
-def _draw(axes: Axes, images: Images, handler: Handler, index: int) -> None:
-    card = handler.card
+def _draw(axes: Axes, images: Images, card: Card, said: Outputs, index: int) -> None:
     pixels, target = images[index]
     if images.targets.ndim == 3:
         middle = card.input.context * card.input.channels
         axes.imshow(pixels[:, :, middle + FLAIR], cmap="gray")
-        said = handler.run(pixels.numpy()[None])["mask"][0]
-        for mask, colour in ((target.numpy(), "cyan"), (said, "red")):
+        for mask, colour in ((target.numpy(), "cyan"), (said["mask"][index], "red")):
             if mask.any():
                 axes.contour(mask, levels=[0.5], colors=colour, linewidths=0.8)
         axes.set_title("reader cyan, model red", fontsize=7)
         return
-    probabilities = handler.predict(images.pixels[index : index + 1])["probabilities"][0]
+    probabilities = said["probabilities"][index]
     axes.imshow(pixels)
     label = card.labels[int(probabilities.argmax())]
     axes.set_title(f"is {card.labels[int(target)]}\nsaid {label} ({probabilities.max():.2f})", fontsize=7)

@@ -6,7 +6,7 @@ Folds are trained side by side, as many as there are cores; those that are train
 interrupted one goes on. It writes
 
     model-store/<model>/CROSS-VALIDATION.md, .json and pictures of the curves
-    build/training/<model>/calibration.json     a classifier's temperature and threshold, which `training.export` uses
+    build/training/<model>/calibration.json     temperature and threshold, which `training.export` uses
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from handlers.contract.card import Card, load_card
 from handlers.contract.errors import DokueiError
@@ -45,25 +45,44 @@ def pooled(images: Images, out: Path) -> dict[str, NDArray[Any]]:
 
 
 def measure(images: Images, views: dict[str, NDArray[Any]], card: Card, out: Path) -> Report:
-    """The report on held-out logits; a classifier's calibration is fitted here, and kept in `out`."""
+    """The report on held-out logits; what is calibrated is fitted here, and kept in `out`."""
     match card.task:
         case "classification":
             logits = views[AS_IS][:, 0]
-            fitted = calibration.fit(logits, images.targets)
-            calibration.save(out / calibration.CALIBRATION_FILE, fitted)
-            probability, told = calibration.cross_fitted(logits, images.targets, images.folds)
-            report = measure_classification(images, probability, told)
-            report.remarks.append(
-                "Temperature and threshold of each fold were fitted on the other folds. On all of them they are "
-                f"{fitted.temperature:.3f} and {fitted.threshold:.3f}: those of the archive. An epoch draws both "
-                "classes equally, so a probability is that of a ward where half of the images show the finding; here "
-                f"{images.targets.mean():.0%} do."
-            )
+            scaled, thresholds, remark = _calibrated(calibration.fit_finding, logits, images, out)
+            probability = expit(scaled)
+            report = measure_classification(images, probability, probability >= thresholds)
+            report.remarks += [
+                remark,
+                "An epoch draws both classes equally, so a probability is that of a ward where half of the images show "
+                f"the finding; here {images.targets.mean():.0%} do.",
+            ]
             return report
         case "segmentation":
-            return measure_segmentation(images, {view: metrics.masks(logits, card) for view, logits in views.items()})
+            seen = {AS_IS: images} | {name: view(images) for name, view in RECIPES[card.name].views.items()}
+            return measure_segmentation(
+                images, {name: metrics.masks(seen[name], logits, card) for name, logits in views.items()}
+            )
         case "modality":
-            return measure_modality(images, softmax(views[AS_IS], axis=1), card)
+            fit = calibration.fit_kinds(card.labels.index("other"))
+            scaled, thresholds, remark = _calibrated(fit, views[AS_IS], images, out)
+            report = measure_modality(images, softmax(scaled, axis=1), thresholds, card)
+            report.remarks.append(remark)
+            return report
+
+
+def _calibrated(
+    fit: calibration.Fit, logits: NDArray[Any], images: Images, out: Path
+) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    """Keep the calibration by all folds; logits and thresholds calibrated by the other folds, and a remark on it."""
+    fitted = fit(logits, images.targets)
+    calibration.save(out / calibration.CALIBRATION_FILE, fitted)
+    scaled, thresholds = calibration.cross_fitted(fit, logits, images.targets, images.folds)
+    remark = (
+        "Temperature and threshold of each fold were fitted on the other folds. On all of them they are "
+        f"{fitted.temperature:.3f} and {fitted.threshold:.3f}: those of the archive."
+    )
+    return scaled, thresholds, remark
 
 
 def main() -> None:

@@ -51,8 +51,9 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
         names: [N] file names relative to the data folder.
         digests: [N] SHA-256 of the files' bytes, in hexadecimal.
         groups: by subgroup name, [N] the value of each image, "" where it has none.
-        context: neighbours that stand beside each image on either side, along its channels; the images of a patient
+        context: neighbours that stand beside each image on either side, along its channels; the images of a study
             are in order and next to each other.
+        studies: [N] keys of what is sent together; the patients, unless told otherwise.
         augment: applied to uint8 [C, H, W] and its target, where given; C counts the neighbours' channels too.
     """
 
@@ -65,6 +66,7 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
     groups: dict[str, NDArray[np.str_]] = field(default_factory=dict)
     context: int = 0
     augment: Augment | None = None
+    studies: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         counts = np.diff(np.append(self.starts, len(self)))
@@ -88,12 +90,14 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
         return Images(
             self.pixels[which], self.targets[which], self.patients[which], self.folds[which], self.names[which],
             self.digests[which], {name: values[which] for name, values in self.groups.items()}, self.context, augment,
+            None if self.studies is None else self.studies[which],
         )  # fmt: skip
 
     @property
     def starts(self) -> NDArray[np.int64]:
-        """Where the images of each patient begin, who follow one another."""
-        return np.flatnonzero(np.append(True, self.patients[1:] != self.patients[:-1]))
+        """Where each study begins, whose images follow one another."""
+        keys = self.patients if self.studies is None else self.studies
+        return np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
 
     @property
     def classes(self) -> NDArray[np.int64]:

@@ -71,24 +71,25 @@ def answers(handler: Handler, images: Images) -> Outputs:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def measure(handler: Handler, images: Images) -> tuple[Report, NDArray[np.floating]]:
-    """The report on a served model, and how wrong it is about each image, from 0."""
+def measure(handler: Handler, images: Images) -> tuple[Report, Outputs, NDArray[np.floating]]:
+    """The report on a served model, what it said, and how wrong it is about each image, from 0."""
     card = handler.card
     said = answers(handler, images)
     match card.task:
         case "classification":
             probability = said["probabilities"][:, 1]
             wrong = np.abs(probability - images.targets)
-            return measure_classification(images, probability, probability >= card.threshold), wrong
+            return measure_classification(images, probability, probability >= card.threshold), said, wrong
         case "segmentation":
             views = {AS_IS: said["mask"]}
             views |= {name: answers(handler, view(images))["mask"] for name, view in RECIPES[card.name].views.items()}
             wrong = (said["mask"] != images.targets).sum((1, 2)).astype(float)
-            return measure_segmentation(images, views), wrong
+            return measure_segmentation(images, views), said, wrong
         case "modality":
             probabilities = said["probabilities"]
             wrong = 1 - np.take_along_axis(probabilities, images.targets[:, None], axis=1)[:, 0]
-            return measure_modality(images, probabilities, card), wrong
+            thresholds = np.full(len(images), card.threshold)
+            return measure_modality(images, probabilities, thresholds, card), said, wrong
 
 
 def preface(card: Card, images: Images, all_of_them: int, data: str) -> list[str]:
@@ -122,7 +123,7 @@ def main() -> None:
     images = RECIPES[given.model].load(Path(given.data), card, known["arguments"]["seed"] + 1)
     chosen = unseen(images, known)
     handler = load_handler(archive)
-    report, wrong = measure(handler, chosen)
+    report, said, wrong = measure(handler, chosen)
     facts = {
         "model": card.name,
         "version": card.version,
@@ -137,7 +138,7 @@ def main() -> None:
     files = report.write(
         out / "EVALUATION", f"{card.title.en}: evaluation", preface(card, chosen, len(images), given.data), facts
     )
-    sheet = contact_sheets.write(chosen, handler, wrong, WORST / given.model / "worst.png")
+    sheet = contact_sheets.write(chosen, card, said, wrong, WORST / given.model / "worst.png")
     report.print()
     print(f"wrote {', '.join(map(str, [*files, sheet]))}")
 

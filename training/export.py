@@ -34,7 +34,7 @@ from handlers.settings import Settings
 from . import calibration
 from .archive import write_archive
 from .datasets import FOLDS
-from .networks import Classifier, GradCamClassifier, build
+from .networks import Classifier, GradCamClassifier, Segmenter, build
 from .record import RECORD_FILE
 from .train import OUT, WEIGHTS_FILE
 
@@ -222,6 +222,25 @@ def apply_temperature(classifier: Classifier, temperature: float) -> None:
         head.bias.div_(temperature)
 
 
+def trained_network(card: Card, run: Path) -> tuple[Classifier | Segmenter, calibration.Calibration | None]:
+    """The network that a run of cross-validation trained, calibrated where its answers are labels.
+
+    Raises:
+        ExportError: there is no such run; says what trains it.
+        CalibrationError: it is not calibrated yet.
+    """
+    for file in (run / WEIGHTS_FILE, run / RECORD_FILE):
+        if not file.is_file():
+            raise ExportError(f"{file} is missing; `make crossvalidate-{card.name}` writes it")
+    network = build(card)
+    network.load_state_dict(torch.load(run / WEIGHTS_FILE, weights_only=True, map_location="cpu"))
+    if not isinstance(network, Classifier):
+        return network, None
+    fitted = calibration.load(run.parent / calibration.CALIBRATION_FILE)
+    apply_temperature(network, fitted.temperature)
+    return network, fitted
+
+
 def main() -> None:
     """Export one model of the model store."""
     parser = argparse.ArgumentParser(
@@ -231,18 +250,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help=f"default: build/training/<model>/fold-{FOLDS - 1}")
     given = parser.parse_args()
     folder = Path("model-store") / given.model
-    runs = OUT / given.model
-    run = given.run or runs / f"fold-{FOLDS - 1}"
+    run = given.run or OUT / given.model / f"fold-{FOLDS - 1}"
     card = load_card(folder)
-    for file in (run / WEIGHTS_FILE, run / RECORD_FILE):
-        if not file.is_file():
-            raise ExportError(f"{file} is missing; `make crossvalidate-{card.name}` writes it")
-    network = build(card)
-    network.load_state_dict(torch.load(run / WEIGHTS_FILE, weights_only=True, map_location="cpu"))
-    if card.task == "classification":
-        assert isinstance(network, Classifier)
-        fitted = calibration.load(runs / calibration.CALIBRATION_FILE)
-        apply_temperature(network, fitted.temperature)
+    network, fitted = trained_network(card, run)
+    if fitted is not None:
         write_threshold(folder / CARD_FILE, round(fitted.threshold, 3))
     with tempfile.TemporaryDirectory() as temporary:
         graph = Path(temporary) / GRAPH_FILE

@@ -28,15 +28,15 @@ from tqdm import tqdm
 from handlers.contract.card import Card, load_card
 from handlers.contract.errors import DokueiError
 
-from . import calibration, record
+from . import record
 from .datasets import FOLDS, Images
-from .export import apply_temperature, served_module
+from .export import served_module, trained_network
 from .networks import Classifier, build
 from .predictions import predict
 from .recipes import RECIPES
 from .regions import heat_share, regions
 from .reports import Report, bootstrapped
-from .train import OUT, WEIGHTS_FILE
+from .train import OUT
 
 STORE = Path("model-store")
 BATCH = 32
@@ -284,16 +284,10 @@ def main() -> None:
     card = load_card(STORE / given.model)
     if card.task != "classification":
         raise FaithfulnessError(f"{card.name} is for {card.task}; only a classification has a heat map to measure")
-    runs = OUT / card.name
-    run = given.run or runs / f"fold-{FOLDS - 1}"
-    for file in (run / WEIGHTS_FILE, run / record.RECORD_FILE):
-        if not file.is_file():
-            raise FaithfulnessError(f"{file} is missing; `make crossvalidate-{card.name}` writes it")
-    fold = json.loads((run / record.RECORD_FILE).read_text())["arguments"]["fold"]
-    network = build(card)
+    run = given.run or OUT / card.name / f"fold-{FOLDS - 1}"
+    network, _ = trained_network(card, run)
     assert isinstance(network, Classifier)
-    network.load_state_dict(torch.load(run / WEIGHTS_FILE, weights_only=True, map_location="cpu"))
-    apply_temperature(network, calibration.load(runs / calibration.CALIBRATION_FILE).temperature)
+    fold = json.loads((run / record.RECORD_FILE).read_text())["arguments"]["fold"]
     images = RECIPES[card.name].load(given.data, card, given.seed)
     held_out, learned = images.choose(images.folds == fold), images.choose(images.folds != fold)
     logits = predict(network, held_out)

@@ -10,6 +10,7 @@ from scipy.special import expit, softmax
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from handlers.contract.card import Card
+from handlers.segmenter import main_parts
 
 from .datasets import Images
 
@@ -49,10 +50,11 @@ def dice(predicted: NDArray[Any], truth: NDArray[Any]) -> float:
     return 2 * int((predicted & truth).sum()) / total if total else 1.0
 
 
-def masks(logits: NDArray[np.float16], card: Card) -> NDArray[np.uint8]:
-    """Logits [N, H, W] to masks of 0 and 1 by the card's threshold."""
+def masks(images: Images, logits: NDArray[np.float16], card: Card) -> NDArray[np.uint8]:
+    """Logits [N, H, W] to masks of 0 and 1 as the handler draws them: by the card's threshold, study by study."""
     least = np.log(card.threshold / (1 - card.threshold))
-    return (logits >= np.float16(least)).astype(np.uint8)
+    studies = np.split((logits >= np.float16(least)).astype(np.uint8), images.starts[1:])
+    return np.concatenate([main_parts(study) for study in studies])
 
 
 def volume_dice(images: Images, predicted: NDArray[np.uint8]) -> dict[str, float]:
@@ -65,5 +67,5 @@ def volume_dice(images: Images, predicted: NDArray[np.uint8]) -> dict[str, float
 
 def segmentation(images: Images, logits: NDArray[np.float16], card: Card) -> Figures:
     """Volumetric Dice per patient."""
-    scores = np.array(list(volume_dice(images, masks(logits, card)).values()))
+    scores = np.array(list(volume_dice(images, masks(images, logits, card)).values()))
     return {"dice_mean": float(scores.mean()), "dice_median": float(np.median(scores)), "patients": float(len(scores))}

@@ -33,6 +33,9 @@ from .datasets import (
 GENERATED = 400
 """Blank, noise, gradient and checkerboard images among the `other`."""
 
+DARK = 40
+"""Grey levels up to this are all that slices beyond the head hold."""
+
 CUTS = 5
 """Planes that are cut through each patient's stack in either direction."""
 
@@ -44,12 +47,15 @@ SEQUENCES_APART = 0.5
 
 
 def _generated_negatives(count: int, size: int, seed: int) -> NDArray[np.uint8]:
-    """Blank, noise, gradient and checkerboard images: what a broken export looks like. uint8 [count, size, size, 3]."""
+    """Blank, noise, gradient and checkerboard images: what a broken export looks like. uint8 [count, size, size, 3].
+
+    None is as dark as the slices beyond the head are, of which no network could tell them.
+    """
     random = np.random.default_rng(seed)
     ramp = np.linspace(0, 1, size)
     images = []
     for index in range(count):
-        low, high = np.sort(random.uniform(0, 255, 2))
+        low, high = np.sort(random.uniform(DARK, 255, 2))
         match index % 4:
             case 0:
                 plane = np.full((size, size), low)
@@ -155,12 +161,18 @@ def load_modality(data: Path, card: Card, seed: int) -> Images:
     )  # fmt: skip
 
 
-def without_kind(kind: str) -> Loader:
-    """`load_modality` with every image of one kind of `other` in the first fold, whose model never sees the kind."""
+def without_kinds(*kinds: str) -> Loader:
+    """`load_modality` with every image of some kinds of `other` in the first fold, whose model never sees them."""
 
     def load(data: Path, card: Card, seed: int) -> Images:
         images = load_modality(data, card, seed)
-        images.folds[images.groups["kind"] == kind] = 0
+        images.folds[np.isin(images.groups["kind"], kinds)] = 0
         return images
 
     return load
+
+
+def never_seen(images: Images, fold: int) -> NDArray[np.bool_]:
+    """[N] the images of kinds of which none was learned from where `fold` was held out."""
+    kinds = images.groups["kind"]
+    return ~np.isin(kinds, kinds[images.folds != fold])

@@ -32,8 +32,8 @@ def flair_alone(images: Images) -> Images:
 
 
 def single_slices(images: Images) -> Images:
-    """Slices that were sent one by one: none has neighbours. Each is a patient of its own to the data set."""
-    return replace(images, patients=np.arange(len(images)).astype(str))
+    """Slices that were sent one by one: none has neighbours."""
+    return replace(images, studies=np.arange(len(images)))
 
 
 @torch.inference_mode()

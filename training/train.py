@@ -201,9 +201,9 @@ def main() -> None:
     with torch.no_grad():
         for parameter in final.parameters():
             parameter.copy_(parameter.half().float())
-    views = {AS_IS: predict(final, validation)}
-    views |= {name: predict(final, view(validation)) for name, view in recipe.views.items()}
-    held_out = {name: recipe.figures(validation, logits, card) for name, logits in views.items()}
+    seen = {AS_IS: validation} | {name: view(validation) for name, view in recipe.views.items()}
+    views = {name: predict(final, images) for name, images in seen.items()}
+    held_out = {name: recipe.figures(seen[name], logits, card) for name, logits in views.items()}
     _replace(out / WEIGHTS_FILE, final.state_dict())
     save(out / PREDICTIONS_FILE, validation, views)
     known |= {"held_out": held_out, "history": history}

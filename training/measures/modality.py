@@ -12,17 +12,19 @@ from training.datasets import Images
 from training.reports import Report, share
 
 
-def measure_modality(images: Images, probabilities: NDArray[np.floating], card: Card) -> Report:
+def measure_modality(
+    images: Images, probabilities: NDArray[np.floating], thresholds: NDArray[np.floating], card: Card
+) -> Report:
     """Measure a modality classifier.
 
     Args:
         images: whose targets are indices of the card's labels, with a subgroup `kind`.
         probabilities: [N, labels].
-        card: its threshold is the least probability with which an image is let through.
+        thresholds: [N] the least probability with which each image is let through.
     """
     label = probabilities.argmax(1)
     other = card.labels.index("other")
-    let_in = (probabilities.max(1) >= card.threshold) & (label != other)
+    let_in = (probabilities.max(1) >= thresholds) & (label != other)
     is_other = images.targets == other
     right = label == images.targets
     report = Report()
@@ -40,16 +42,16 @@ def measure_modality(images: Images, probabilities: NDArray[np.floating], card: 
             report.add("Other images let through to a model, by kind", share(str(kind), let_in[chosen]))
         else:
             report.add("Let through to the right model, by kind", share(str(kind), (let_in & right)[chosen]))
-    report.plots["confidence"] = _confidence(images, probabilities, card, other)
+    report.plots["confidence"] = _confidence(images, probabilities, float(thresholds.mean()), card, other)
     return report
 
 
-def _confidence(images: Images, probabilities: NDArray[np.floating], card: Card, other: int) -> Plot:
+def _confidence(images: Images, probabilities: NDArray[np.floating], threshold: float, card: Card, other: int) -> Plot:
     plot, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     accepted = np.delete(probabilities, other, axis=1).max(1)
     parts = [accepted[images.targets == number] for number in range(len(card.labels))]
     axes.hist(parts, np.linspace(0, 1, 31).tolist(), label=list(card.labels))
-    axes.axvline(card.threshold, color="black", linestyle=":", label="threshold")
+    axes.axvline(threshold, color="black", linestyle=":", label="threshold")
     axes.set(xlabel="largest probability of a model's kind", ylabel="images", yscale="log")
     axes.legend()
     return plot

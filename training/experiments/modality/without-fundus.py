@@ -1,5 +1,0 @@
-"""No image of the kind `fundus` is learned from; all of them are measured."""
-
-from training.modality_images import without_kind
-
-load = without_kind("fundus")
