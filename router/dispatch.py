@@ -28,6 +28,9 @@ SAYS_NOTHING = {"", "OT", "SC"}
 SAMPLED_IMAGES = 8
 """Images of a series that the modality model sees: from its middle, as the ends of a stack are often empty."""
 
+FLAT = 4
+"""Grey levels, of 255, by which the pixels of a blank image differ at most; no model is asked what such an image is."""
+
 Infer = Callable[[ServedModel, NDArray[np.uint8], Sequence[str]], Awaitable[Mapping[str, NDArray[np.float32]]]]
 
 
@@ -115,6 +118,9 @@ async def _classify(study: Study, models: Sequence[ServedModel], infer: Infer) -
     low, high = (0.25 * (count - 1), 0.75 * (count - 1)) if count > 2 else (0, count - 1)
     chosen = np.unique(np.linspace(low, high, SAMPLED_IMAGES).round().astype(int))
     pixels = await run_sync(fit_all, [study.images[index] for index in chosen], model.card.input)
+    pixels = pixels[np.ptp(pixels, axis=(1, 2, 3)) > FLAT]
+    if not len(pixels):
+        raise UnsupportedImage(f"the image shows nothing: its pixels are alike; accepted are {_accepted(models)}")
     mean = (await infer(model, pixels, ["probabilities"]))["probabilities"].mean(axis=0)
     best = int(mean.argmax())
     return model.card.labels[best], float(mean[best]), model.card.threshold

@@ -138,6 +138,36 @@ def test_slices_of_two_requests_are_never_neighbours(volumes: Handler) -> None:
     assert [levels(reply) for reply in replies] == [[10, 10], [200], [90, 90]]
 
 
+def masks(reply: Reply) -> list[list[bool]]:
+    """Of each slice, whether the two marked places are in its mask."""
+    return [[bool(mask[2, 2]), bool(mask[20, 20])] for mask in answer(reply).outputs["mask"]]
+
+
+def marked(slices: int, large: int, small: int) -> np.ndarray:
+    """A black volume with two bright squares of these sides in each slice but the last, which the segmenter delays."""
+    volume = grey(0, slices)
+    volume[:-1, 2 : 2 + large, 2 : 2 + large] = volume[:-1, 20 : 20 + small, 20 : 20 + small] = 255
+    return volume
+
+
+def test_a_part_that_is_small_beside_the_largest_is_left_out_of_the_mask_alone(volumes: Handler) -> None:
+    small, large = volumes.respond([asked(marked(4, 10, 3)), asked(marked(4, 10, 4))])
+    assert masks(small) == [[True, False]] * 4
+    assert masks(large) == [[True, True]] * 4
+    assert answer(small).outputs["probability"][0, 20, 20] == 1
+
+
+def test_parts_are_joined_across_slices_and_not_across_requests(volumes: Handler) -> None:
+    thin = grey(0, 40)
+    thin[:, 20, 20] = 255  # 40 voxels, of which a slice holds one: more than a tenth of the square's 100.
+    thin[0, 2:12, 2:12] = 255
+    alone = grey(0, 2)
+    alone[0, 20, 20] = 255
+    whole, apart = volumes.respond([asked(thin), asked(alone)])
+    assert masks(whole)[1:3] == [[True, True], [False, True]]
+    assert masks(apart) == [[False, True]] * 2
+
+
 def test_neighbours_are_kept_where_a_long_volume_is_cut_into_chunks(volumes: Handler) -> None:
     volume = np.concatenate([grey(value) for value in range(1, 41)])
     assert levels(volumes.respond([asked(volume)])[0]) == [1, *range(1, 40)]

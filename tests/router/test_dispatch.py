@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ MODELS = [ServedModel(load_card(folder), "http://none", "light") for folder in s
 
 
 def study(images: int = 1, **tags: str) -> Study:
-    pixels = [np.full((40, 40), n, np.uint8) for n in range(images)]
+    pixels = [np.full((40, 40), n + 100, np.uint8) for n in range(images)]
+    for image in pixels:
+        image[:, :20] = 0
     return Study("dicom" if tags else "png", pixels, tags, None, "0" * 64, "0" * 64, "not-dicom")
 
 
@@ -99,5 +102,25 @@ def test_a_long_series_is_judged_by_a_few_images_of_its_middle() -> None:
 
     asyncio.run(dispatch(study(images=101), MODELS, None, infer))
     assert len(seen) == 8
-    assert min(seen) >= 25
-    assert max(seen) <= 75
+    assert min(seen) >= 125
+    assert max(seen) <= 175
+
+
+@pytest.mark.parametrize("level", [0, 130, 255])
+def test_a_blank_image_is_refused_without_asking_the_classifier(level: int) -> None:
+    blank = replace(study(), images=[np.full((40, 40), level, np.uint8)])
+    with pytest.raises(UnsupportedImage, match="shows nothing"):
+        found(blank)
+
+
+def test_blank_slices_have_no_say_in_what_a_series_is() -> None:
+    seen: list[int] = []
+
+    async def infer(_: ServedModel, images: np.ndarray[Any, Any], __: Sequence[str]) -> Mapping[str, Any]:
+        seen.append(len(images))
+        return {"probabilities": np.tile(np.array([0, 1, 0], np.float32), (len(images), 1))}
+
+    series = study(images=2)
+    series.images[1][:] = 7
+    asyncio.run(dispatch(series, MODELS, None, infer))
+    assert seen == [1]

@@ -120,7 +120,7 @@ def test_the_modality_is_measured_with_its_refusals() -> None:
     )
     said = np.array([[0.9, 0.05, 0.05], [0.5, 0.3, 0.2], [0.96, 0.02, 0.02], [0.1, 0.1, 0.8], [0.02, 0.97, 0.01]])
     kinds = ["chest-xray", "chest-xray", "brain-mri", "ct", "photo"]
-    report = measure_modality(images_of(targets, list("abcde"), kind=kinds), said, card)
+    report = measure_modality(images_of(targets, list("abcde"), kind=kinds), said, np.full(5, 0.8), card)
     assert figure(report, "the label is right").value == 0.6
     assert figure(report, "images of a model's kind that are let through to it").value == pytest.approx(1 / 3)
     assert figure(report, "images of a model's kind that go to another model").value == pytest.approx(1 / 3)
