@@ -135,6 +135,40 @@ _any_geometry = v2.Compose(
 )
 
 
+BACKGROUND = 20
+"""Grey levels up to this are taken for the black around a body."""
+
+
+def invert(pixels: Tensor) -> Tensor:
+    """Turn what is brighter than the background into its negative.
+
+    Of an MRI that is another weighting (the fluid bright, as in T2), of an X-ray what a viewer shows that overlooks
+    MONOCHROME1.
+    """
+    return torch.where(pixels > BACKGROUND, 255 + BACKGROUND - pixels.int(), pixels.int()).clamp(0, 255).to(torch.uint8)
+
+
+def keep_inside(pixels: Tensor, share: float) -> Tensor:
+    """Blank what lies outside an ellipse with `share` of the axes of the body's bounding box.
+
+    Of a head that leaves the brain, as after skull stripping, and of other images what a collimator leaves.
+    """
+    body = pixels.amax(0) > BACKGROUND
+    rows, columns = (body.any(axis).nonzero()[:, 0].float() for axis in (1, 0))
+    if not len(rows):
+        return pixels
+    height, width = pixels.shape[-2:]
+    away = [
+        ((torch.arange(size) - (at[0] + at[-1]) / 2) / (share * (at[-1] - at[0] + 1) / 2)) ** 2
+        for size, at in ((height, rows), (width, columns))
+    ]
+    return pixels * (away[0][:, None] + away[1][None] <= 1)
+
+
 def modality(pixels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Everything that leaves the kind of image recognisable."""
+    """Everything that leaves the kind of image recognisable, for every kind alike."""
+    if _chance(0.15):
+        pixels = keep_inside(pixels, _uniform(0.7, 0.95))
+    if _chance(0.15):
+        pixels = invert(pixels)
     return degrade(_any_geometry(pixels)), target

@@ -39,8 +39,8 @@ DARK = 40
 CUTS = 5
 """Planes that are cut through each patient's stack in either direction."""
 
-STACK_HEIGHT = 0.6
-"""Height of a stack as a share of the side of its slices: some 14 of 24 cm."""
+STACK_HEIGHT = (0.6, 0.95)
+"""Height of a stack as a share of the side of its slices: from some 14 of 24 cm to an image that the head fills."""
 
 SEQUENCES_APART = 0.5
 """Share of the MRI that is one grey sequence."""
@@ -72,13 +72,14 @@ def _generated_negatives(count: int, size: int, seed: int) -> NDArray[np.uint8]:
     return np.stack(images)
 
 
-def cut(stack: NDArray[np.uint8], plane: str, position: float) -> NDArray[np.uint8]:
+def cut(stack: NDArray[np.uint8], plane: str, position: float, share: float) -> NDArray[np.uint8]:
     """A coronal or sagittal plane of axial slices, with the last slice on top, in the middle of a black square.
 
     Args:
         stack: uint8 [slices, side, side, 3].
         plane: "coronal" or "sagittal".
         position: from 0 to 1, along the axis that the plane stands on.
+        share: height of the stack as a share of the side.
 
     Returns:
         uint8 [side, side, 3].
@@ -86,7 +87,7 @@ def cut(stack: NDArray[np.uint8], plane: str, position: float) -> NDArray[np.uin
     side = stack.shape[1]
     index = round(position * (side - 1))
     rows = (stack[:, index] if plane == "coronal" else stack[:, :, index])[::-1]
-    height = round(STACK_HEIGHT * side)
+    height = round(share * side)
     picture = Image.fromarray(np.ascontiguousarray(rows)).resize((side, height), Image.Resampling.BICUBIC)
     square = np.zeros((side, side, 3), np.uint8)
     top = (side - height) // 2
@@ -110,7 +111,7 @@ def _cuts(brain: Images, random: np.random.Generator) -> Images:
     for stack in np.split(np.arange(len(brain)), brain.starts[1:]):
         for number in range(2 * CUTS):
             plane = ("coronal", "sagittal")[number % 2]
-            pixels.append(cut(brain.pixels[stack], plane, random.uniform(0.3, 0.7)))
+            pixels.append(cut(brain.pixels[stack], plane, random.uniform(0.3, 0.7), random.uniform(*STACK_HEIGHT)))
             patients.append(brain.patients[stack[0]])
             kinds.append(f"brain-mri, {plane}")
             whole = "".join([*brain.digests[stack], str(number)])

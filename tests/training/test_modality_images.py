@@ -25,7 +25,7 @@ def test_a_plane_is_cut_with_the_last_slice_on_top() -> None:
     stack = np.zeros((10, 64, 64, 3), np.uint8)
     stack[9], stack[:, 32, :, 1], stack[:, :, 32, 2] = 80, 150, 250
     for plane, channel, level in (("coronal", 1, 150), ("sagittal", 2, 250)):
-        picture = cut(stack, plane, 0.5)
+        picture = cut(stack, plane, 0.5, 0.6)
         rows = picture[..., channel].mean(1)
         assert rows[32] == pytest.approx(level, abs=2)
         assert picture[:12].max() == picture[-12:].max() == 0
