@@ -118,9 +118,7 @@ def main() -> None:
         "folds": [known["held_out"] for known in records],
     }
     out = given.out or folder
-    files = report.write(out / "CROSS-VALIDATION", f"{card.title.en}: {FOLDS}-fold cross-validation", preface, facts)
-    report.print()
-    print(f"wrote {', '.join(map(str, files))}")
+    report.publish(out / "CROSS-VALIDATION", f"{card.title.en}: {FOLDS}-fold cross-validation", preface, facts)
 
 
 if __name__ == "__main__":

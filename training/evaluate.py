@@ -135,12 +135,11 @@ def main() -> None:
         "data_sha256": record.digest_of(chosen.digests),
     }
     out = given.out or STORE / given.model
-    files = report.write(
+    report.publish(
         out / "EVALUATION", f"{card.title.en}: evaluation", preface(card, chosen, len(images), given.data), facts
     )
     sheet = contact_sheets.write(chosen, card, said, wrong, WORST / given.model / "worst.png")
-    report.print()
-    print(f"wrote {', '.join(map(str, [*files, sheet]))}")
+    print(f"wrote {sheet}")
 
 
 if __name__ == "__main__":

@@ -309,11 +309,7 @@ def main() -> None:
         "seed": given.seed,
         "data_sha256": record.digest_of(chosen.digests),
     }
-    files = report.write(
-        STORE / card.name / "FAITHFULNESS", f"Faithfulness of the heat map: {card.name}", preface, facts
-    )
-    report.print()
-    print(f"wrote {', '.join(map(str, files))}")
+    report.publish(STORE / card.name / "FAITHFULNESS", f"Faithfulness of the heat map: {card.name}", preface, facts)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,12 @@ class Report:
         files[1].write_text(content + "\n", encoding="utf-8")
         return files
 
+    def publish(self, stem: Path, title: str, preface: list[str], facts: dict[str, Any]) -> None:
+        """`write`, and show on the terminal what was written and where."""
+        files = self.write(stem, title, preface, facts)
+        self.print()
+        print(f"wrote {', '.join(map(str, files))}")
+
     def print(self) -> None:
         """Show the tables on the terminal."""
         for heading, figures in self.tables.items():

@@ -121,9 +121,7 @@ def main() -> None:
         "threshold": fitted.threshold,
         "data_sha256": record.digest_of(held.digests[held.unseen]),
     }
-    files = report.write(folder / "UNSEEN-KINDS", "Kinds of images that the model never saw", preface, facts)
-    report.print()
-    print(f"wrote {', '.join(map(str, files))}")
+    report.publish(folder / "UNSEEN-KINDS", "Kinds of images that the model never saw", preface, facts)
 
 
 if __name__ == "__main__":
