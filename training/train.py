@@ -5,7 +5,8 @@
     python -m training.train modality --epochs 2 --fresh          # shorter, and not from where the last run stopped
     python -m training.train chest-xray-pneumonia --experiment no-label-smoothing       # one row of the ablation table
 
-An interrupted run goes on from its last whole epoch. Under build/training/<model>/fold-<n> (or --out) it leaves
+An interrupted run goes on from its last whole epoch. Under build/training/<model>/fold-<n> (an experiment, or other
+epochs than the recipe's, have a folder of their own; --out names another) it leaves
 
     checkpoint.pt      everything needed to go on
     weights.pt         the averaged weights, rounded to fp16: what `training.export` exports
@@ -72,8 +73,10 @@ class Arguments:
 
     @property
     def folder(self) -> Path:
-        """Where the run keeps its files, unless told otherwise."""
-        return OUT / self.model / (self.experiment or "") / f"fold-{self.fold}"
+        """Where the run keeps its files, unless told otherwise; one of other epochs than the recipe's, apart."""
+        usual = recipe_of(self.model, self.experiment).epochs
+        length = "" if self.epochs == usual else f"{self.epochs}-epochs"
+        return OUT / self.model / (self.experiment or "") / length / f"fold-{self.fold}"
 
 
 def parse_arguments() -> tuple[Arguments, Path, bool]:
@@ -81,7 +84,7 @@ def parse_arguments() -> tuple[Arguments, Path, bool]:
     parser = argparse.ArgumentParser(prog="python -m training.train", description="Train one model of the model store.")
     parser.add_argument("model", choices=sorted(RECIPES))
     parser.add_argument("--data", default="../shared/data", help="folder of training images (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help=f"default: {OUT}/<model>/fold-<n>")
+    parser.add_argument("--out", type=Path, help=f"default: a folder for these arguments in {OUT}/<model>")
     parser.add_argument("--fold", type=int, default=0, choices=range(FOLDS), help="held out (default: %(default)s)")
     parser.add_argument("--experiment", help="a file of training/experiments/<model>/, without .py")
     parser.add_argument("--epochs", type=int, help="default: the recipe's")
