@@ -2,8 +2,8 @@
 
     python -m training.ablate chest-xray-pneumonia       # or: make ablate-chest-xray-pneumonia
 
-Each training has half of the recipe's epochs, the recipe's own row too: rows are compared with each other, and a table of
-whole trainings takes hours. The first fold of the X-rays is the one that is nearest to the official test folder, see
+Each training has half of the recipe's epochs, the recipe's own row too: rows are compared with each other, and a table
+of whole trainings takes hours. The first fold of the X-rays is the one that is nearest to the official test folder, see
 `datasets.chest_xray_folds`.
 Runs that are there already are not repeated, and an interrupted one goes on. It writes
 
@@ -61,9 +61,9 @@ def main() -> None:
     out = Path("model-store") / given.model
     lines = [f"# {given.model}: what each part of the recipe does", ""]
     lines += [
-        f"Each row is one training of {epochs} epochs, half of the recipe's, measured on the images of fold {FOLD}, which "
-        "it did not see, uncalibrated. One run a row: differences smaller than the intervals in CROSS-VALIDATION.md may "
-        "be chance.",
+        f"Each row is one training of {epochs} epochs, half of the recipe's, measured on the images of fold {FOLD}, "
+        "which it did not see, uncalibrated. One run a row: differences smaller than the intervals in "
+        "CROSS-VALIDATION.md may be chance.",
         "",
         f"Again: `make ablate-{given.model} DATA={given.data}`",
         "",
