@@ -14,12 +14,22 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from . import pictures, telemetry, upload
+from . import pictures, reviews, telemetry, upload
 from .analysis import Analyser
 from .decode.limits import DecodeLimits
 from .errors import Problem
 from .registry import ServedModel
-from .result import Analysis, AnalysisList, ModelCardInfo, ModelList, ProblemDocument
+from .result import (
+    Analysis,
+    AnalysisList,
+    ModelCardInfo,
+    ModelList,
+    ProblemDocument,
+    Review,
+    ReviewRequest,
+    Verdict,
+)  # fmt: skip
+from .store import now
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
@@ -132,6 +142,34 @@ async def delete_analysis(request: Request, analysis_id: Id) -> Response:
     """Delete it for good."""
     await _parts(request).store.delete(analysis_id)
     return Response(status_code=204)
+
+
+@router.put("/analyses/{id}/review", response_model=Analysis, summary="Say what a reader thinks of a result")
+async def put_review(request: Request, analysis_id: Id, said: ReviewRequest) -> Analysis:
+    """Keep the verdict, in the place of an earlier one."""
+    return await _parts(request).store.review(analysis_id, Review(**said.model_dump(), created=now()))
+
+
+@router.delete("/analyses/{id}/review", status_code=204, summary="Take a review back")
+async def delete_review(request: Request, analysis_id: Id) -> Response:
+    """Nothing happens where there is none."""
+    await _parts(request).store.take_back(analysis_id)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/reviews.csv",
+    summary="The reviews as a table, the newest first",
+    description="For those who train models: what readers disagreed with, by model and version. UTF-8 with a byte "
+    "order mark, as spreadsheets want it.",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {}}}},
+)
+async def get_reviews(request: Request, verdict: Verdict | None = None) -> Response:
+    """One row a review."""
+    table = reviews.table(await _parts(request).store.reviewed(verdict))
+    headers = {**NO_STORE, "Content-Disposition": 'attachment; filename="dokuei-reviews.csv"'}
+    return Response(table.encode("utf-8-sig"), media_type="text/csv", headers=headers)
 
 
 def _png(data: bytes) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from .registry import Variant
 from .study import Kind
@@ -106,8 +106,26 @@ class Explanation(BaseModel):
     model: str | None = Field(description="The LLM's name; null for a template")
 
 
+Verdict = Literal["agree", "disagree", "unsure"]
+
+
+class ReviewRequest(BaseModel):
+    """What a reader thinks of a result."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Verdict
+    reason: str = Field(default="", max_length=2000, description="In words; nothing that identifies the patient")
+
+
+class Review(ReviewRequest):
+    """A reader's verdict on a result, as it is kept."""
+
+    created: datetime
+
+
 class Analysis(BaseModel):
-    """One analysis: input, model, result and explanation."""
+    """One analysis: input, model, result, explanation, and what a reader thought of it."""
 
     id: str
     created: datetime
@@ -117,6 +135,7 @@ class Analysis(BaseModel):
     result: Result
     explanation: Explanation
     timings_ms: dict[str, float]
+    review: Review | None = Field(default=None, description="Null where nobody has reviewed it")
 
 
 class AnalysisList(BaseModel):

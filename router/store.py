@@ -1,4 +1,4 @@
-"""The database: analyses and their images, in one transaction."""
+"""The database: analyses with their images, in one transaction, and what readers thought of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from .errors import NotFound, StoreUnavailable
-from .result import Analysis, Explanation
+from .result import Analysis, Explanation, Review, Verdict
 
 ImageKey = tuple[str, int]
 """Kind ("image", "mask" or "heat") and number of a stored picture."""
@@ -47,6 +47,17 @@ class ImageRow(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ReviewRow(Base):
+    """What a reader thought of an analysis."""
+
+    __tablename__ = "reviews"
+
+    analysis_id: Mapped[str] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True)
+    verdict: Mapped[str]
+    reason: Mapped[str]
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class Store:
@@ -138,7 +149,50 @@ class Store:
                 row = session.get(AnalysisRow, analysis_id)
                 if row is None:
                     raise _no_analysis()
-                return Analysis.model_validate(row.document)
+                return _analysis(row, session.get(ReviewRow, analysis_id))
+
+        return await self._run(act)
+
+    async def review(self, analysis_id: str, review: Review) -> Analysis:
+        """Keep a reader's verdict, in the place of an earlier one; the analysis with it.
+
+        Raises:
+            NotFound: there is no analysis of that id.
+        """
+
+        def act() -> Analysis:
+            with Session(self._engine) as session, session.begin():
+                row = session.get(AnalysisRow, analysis_id)
+                if row is None:
+                    raise _no_analysis()
+                return _analysis(row, session.merge(ReviewRow(analysis_id=analysis_id, **review.model_dump())))
+
+        return await self._run(act)
+
+    async def take_back(self, analysis_id: str) -> None:
+        """Delete the verdict on an analysis, if there is one.
+
+        Raises:
+            NotFound: there is no analysis of that id.
+        """
+
+        def act() -> None:
+            with Session(self._engine) as session, session.begin():
+                if session.get(AnalysisRow, analysis_id) is None:
+                    raise _no_analysis()
+                session.execute(delete(ReviewRow).where(ReviewRow.analysis_id == analysis_id))
+
+        await self._run(act)
+
+    async def reviewed(self, verdict: Verdict | None) -> list[Analysis]:
+        """The analyses that were reviewed, with that verdict where one is given; the newest review first."""
+
+        def act() -> list[Analysis]:
+            with Session(self._engine) as session:
+                query = select(AnalysisRow, ReviewRow).join(ReviewRow).order_by(ReviewRow.created.desc())
+                if verdict is not None:
+                    query = query.where(ReviewRow.verdict == verdict)
+                return [_analysis(row, review) for row, review in session.execute(query)]
 
         return await self._run(act)
 
@@ -147,10 +201,11 @@ class Store:
 
         def act() -> list[Analysis]:
             with Session(self._engine) as session:
-                query = select(AnalysisRow).order_by(AnalysisRow.created.desc()).limit(limit)
+                query = select(AnalysisRow, ReviewRow).outerjoin(ReviewRow)
+                query = query.order_by(AnalysisRow.created.desc()).limit(limit)
                 if before is not None:
                     query = query.where(AnalysisRow.created < before)
-                return [Analysis.model_validate(row.document) for row in session.scalars(query)]
+                return [_analysis(row, review) for row, review in session.execute(query)]
 
         return await self._run(act)
 
@@ -178,7 +233,7 @@ class Store:
         return await self._run(act)
 
     async def delete(self, analysis_id: str) -> None:
-        """Delete an analysis with its pictures.
+        """Delete an analysis with its pictures and its review.
 
         Raises:
             NotFound: there is none of that id.
@@ -186,7 +241,8 @@ class Store:
 
         def act() -> None:
             with Session(self._engine) as session, session.begin():
-                session.execute(delete(ImageRow).where(ImageRow.analysis_id == analysis_id))
+                for table in (ImageRow, ReviewRow):
+                    session.execute(delete(table).where(table.analysis_id == analysis_id))
                 found = session.execute(
                     delete(AnalysisRow).where(AnalysisRow.id == analysis_id).returning(AnalysisRow.id)
                 )
@@ -202,6 +258,16 @@ class Store:
             raise StoreUnavailable(
                 f"the database does not work ({type(error).__name__}); nothing was stored"
             ) from error
+
+
+def _analysis(row: AnalysisRow, review: ReviewRow | None) -> Analysis:
+    analysis = Analysis.model_validate(row.document)
+    if review is not None:
+        # SQLite gives moments back without their zone, which is UTC.
+        created = review.created if review.created.tzinfo is not None else review.created.replace(tzinfo=UTC)
+        kept = Review.model_validate({"verdict": review.verdict, "reason": review.reason, "created": created})
+        analysis = analysis.model_copy(update={"review": kept})
+    return analysis
 
 
 def _no_analysis() -> NotFound:

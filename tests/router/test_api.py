@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import struct
 from pathlib import Path
@@ -197,6 +199,51 @@ def test_analyses_are_listed_newest_first_and_deleted_with_their_pictures(
         assert client.get(f"/api/analyses/{ids[1]}{path}").status_code == 404
     assert client.delete(f"/api/analyses/{ids[1]}").status_code == 404
     assert [item["id"] for item in client.get("/api/analyses").json()["items"]] == [ids[2], ids[0]]
+
+
+def test_a_review_is_shown_with_the_analysis_and_taken_back(start_router: StartRouter, samples: Path) -> None:
+    client = start_router()
+    location = send(client, ("x", (samples / "chest-xray.dcm").read_bytes())).headers["location"]
+    assert client.get(location).json()["review"] is None
+    said = client.put(f"{location}/review", json={"verdict": "disagree", "reason": "a fold of skin"})
+    assert said.status_code == 200
+    for shown in (said.json(), client.get(location).json(), client.get("/api/analyses").json()["items"][0]):
+        assert (shown["review"]["verdict"], shown["review"]["reason"]) == ("disagree", "a fold of skin")
+    assert client.delete(f"{location}/review").status_code == 204
+    assert client.get(location).json()["review"] is None
+
+
+@pytest.mark.parametrize(
+    "body", [{"verdict": "maybe"}, {}, {"verdict": "agree", "reason": "x" * 2001}, {"verdict": "agree", "by": "me"}]
+)
+def test_a_wrong_review_is_refused(shared_router: httpx.Client, samples: Path, body: dict[str, str]) -> None:
+    location = send(shared_router, ("x", (samples / "chest-xray.dcm").read_bytes())).headers["location"]
+    refused = shared_router.put(f"{location}/review", json=body)
+    assert refused.status_code == 422
+    assert refused.json()["type"] == "/problems/invalid-parameter"
+    assert shared_router.get(location).json()["review"] is None
+    assert shared_router.put("/api/analyses/none/review", json={"verdict": "agree"}).status_code == 404
+
+
+def test_reviews_are_a_table_in_which_no_reason_is_a_formula(start_router: StartRouter, samples: Path) -> None:
+    client = start_router()
+    for sample, verdict, reason in (
+        ("chest-xray.dcm", "agree", ""),
+        ("brain-mri.zip", "disagree", '=HYPERLINK("http://x")'),
+    ):
+        location = send(client, ("x", (samples / sample).read_bytes())).headers["location"]
+        client.put(f"{location}/review", json={"verdict": verdict, "reason": reason})
+    answer = client.get("/api/reviews.csv")
+    assert answer.headers["content-type"].startswith("text/csv")
+    brain, chest = csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig")))
+    assert (brain["model"], brain["verdict"], brain["reason"]) == (
+        "brain-mri-tumour", "disagree", "'=HYPERLINK(\"http://x\")",
+    )  # fmt: skip
+    assert float(brain["volume_ml"]) > 0
+    assert brain["probability"] == chest["volume_ml"] == ""
+    assert 0 <= float(chest["probability"]) <= 1
+    some = client.get("/api/reviews.csv", params={"verdict": "agree"}).content.decode("utf-8-sig")
+    assert [row["model"] for row in csv.DictReader(io.StringIO(some))] == ["chest-xray-pneumonia"]
 
 
 def test_models_are_listed_with_what_their_cards_say(shared_router: httpx.Client) -> None:

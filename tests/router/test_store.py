@@ -17,6 +17,7 @@ from router.result import (
     InputInfo,
     ModalityInfo,
     ModelInfo,
+    Review,
     SegmentationResult,
 )
 from router.store import Store
@@ -79,6 +80,38 @@ def test_a_new_explanation_replaces_the_old_and_nothing_else(store: Store, runne
     runner.run(store.explain("id-1", words))
     assert runner.run(store.get("id-1")) == analysis(1).model_copy(update={"explanation": words})
     runner.run(store.explain("gone", words))
+
+
+def test_a_later_review_takes_the_place_of_an_earlier_one_and_can_be_taken_back(
+    store: Store, runner: asyncio.Runner
+) -> None:
+    runner.run(store.add(analysis(1), {}))
+    first = Review(verdict="agree", created=datetime(2026, 2, 1, tzinfo=UTC))
+    second = Review(verdict="disagree", reason="cyst", created=datetime(2026, 2, 2, tzinfo=UTC))
+    for review in (first, second):
+        assert runner.run(store.review("id-1", review)).review == review
+    assert runner.run(store.get("id-1")) == analysis(1).model_copy(update={"review": second})
+    runner.run(store.take_back("id-1"))
+    assert runner.run(store.get("id-1")) == analysis(1)
+
+
+def test_the_reviewed_are_found_by_verdict_the_newest_review_first(store: Store, runner: asyncio.Runner) -> None:
+    for number, verdict in enumerate(("agree", "disagree", "disagree")):
+        runner.run(store.add(analysis(number), {}))
+        review = Review(verdict=verdict, created=datetime(2026, 2, 10 - number, tzinfo=UTC))
+        runner.run(store.review(f"id-{number}", review))
+    runner.run(store.add(analysis(3), {}))
+    assert [each.id for each in runner.run(store.reviewed(None))] == ["id-0", "id-1", "id-2"]
+    assert [each.id for each in runner.run(store.reviewed("disagree"))] == ["id-1", "id-2"]
+
+
+def test_a_deleted_analysis_takes_its_review_with_it(store: Store, runner: asyncio.Runner) -> None:
+    runner.run(store.add(analysis(1), {}))
+    runner.run(store.review("id-1", Review(verdict="unsure", created=datetime(2026, 2, 1, tzinfo=UTC))))
+    runner.run(store.delete("id-1"))
+    assert runner.run(store.reviewed(None)) == []
+    with pytest.raises(NotFound):
+        runner.run(store.review("id-1", Review(verdict="unsure", created=datetime(2026, 2, 1, tzinfo=UTC))))
 
 
 def test_the_newest_come_first_page_by_page(store: Store, runner: asyncio.Runner) -> None:
