@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from typing import Any
 
@@ -41,12 +41,14 @@ def train_all(wanted: list[Arguments]) -> list[dict[str, Any]]:
         _finished(arguments)  # All of them first, because the others may take hours.
     at_once = 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(at_once) as pool:
-        waiting = [pool.submit(_train, arguments) for arguments in wanted]
+        runs = [pool.submit(_train, arguments) for arguments in wanted]
         try:
-            return [run.result() for run in waiting]
-        except RunError:
+            ended, _ = wait(runs, return_when=FIRST_EXCEPTION)
+        finally:  # After a failure or an interrupt no other training begins; those that run come to their end.
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for run in ended:
+            run.result()
+    return [run.result() for run in runs]
 
 
 def _finished(arguments: Arguments) -> dict[str, Any] | None:
