@@ -29,8 +29,12 @@ def test_a_finished_run_is_not_repeated(there: Arguments) -> None:
 
 
 def test_a_run_of_other_arguments_is_refused_by_its_folder(there: Arguments) -> None:
-    with pytest.raises(RunError, match=r"build/training/modality/fold-0 is of another training: its epochs was"):
-        train_all([replace(there, epochs=99)])
+    with pytest.raises(RunError, match=r"build/training/modality/fold-0 is of another training: its seed was 20"):
+        train_all([replace(there, seed=7)])
+
+
+def test_a_run_of_other_epochs_than_the_recipe_s_is_kept_apart(there: Arguments) -> None:
+    assert replace(there, epochs=99).folder != there.folder
 
 
 def test_a_run_of_another_recipe_is_refused(there: Arguments) -> None:
