@@ -1,21 +1,25 @@
 """The images that the modality model learns to tell apart.
 
-What no model accepts comes from `other/<kind>/`, and from images made here. A hospital's brain MRI is not all like the
-public set's: most series hold one grey sequence, and many are coronal or sagittal. So half of the slices become one of
-their sequences, T1 before or after contrast or FLAIR, and planes are cut through each stack.
+What no model accepts comes from `other/<kind>/`, and from images made here. A hospital's brain MRI is not all like
+the public set's: most series hold one grey sequence, and many are coronal or sagittal. So half of the slices become
+one of their sequences, T1 before or after contrast or FLAIR, planes are cut through each stack, and planes of a
+skull-stripped T1 brain stand beside them: the MNI152 template (Fonov et al. 2009) that nilearn ships.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from importlib.resources import as_file, files
 from pathlib import Path
 
+import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from handlers.contract.card import Card
+from handlers.contract.card import Card, Input
+from handlers.contract.preprocess import fit_all
 
 from .datasets import (
     Images,
@@ -44,6 +48,14 @@ STACK_HEIGHT = (0.6, 0.95)
 
 SEQUENCES_APART = 0.5
 """Share of the MRI that is one grey sequence."""
+
+
+TEMPLATE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+TEMPLATE_PLANES = 20
+"""Planes of the template along each of its axes."""
+
+TEMPLATE_FOLD = 0
+"""The fold of the template, a single brain: its model has seen none that is skull-stripped, the archive's has."""
 
 
 def _generated_negatives(count: int, size: int, seed: int) -> NDArray[np.uint8]:
@@ -119,6 +131,21 @@ def _cuts(brain: Images, random: np.random.Generator) -> Images:
     return _of_kinds(np.stack(pixels), kinds, patients, [f"cut/{digest}" for digest in digests], np.array(digests))
 
 
+def _template(to: Input, random: np.random.Generator) -> Images:
+    """Sagittal, coronal and axial planes of the template, the head upright."""
+    with as_file(files("nilearn") / TEMPLATE) as file:
+        volume = np.asanyarray(nibabel.load(file).dataobj)
+    volume = (volume / volume.max() * 255).astype(np.uint8)
+    planes, kinds = [], []
+    for axis, plane in enumerate(("sagittal", "coronal", "axial")):
+        for position in random.uniform(0.25, 0.75, TEMPLATE_PLANES):
+            planes.append(np.rot90(volume.take(round(position * volume.shape[axis]), axis)))
+            kinds.append(f"brain-mri, skull-stripped {plane}")
+    names = [f"template/{number}" for number in range(len(planes))]
+    digests = np.array([hashlib.sha256(name.encode()).hexdigest() for name in names])
+    return _of_kinds(fit_all(map(np.ascontiguousarray, planes), to), kinds, ["MNI152"] * len(planes), names, digests)
+
+
 def _of_files(data: Path, files: list[Path], kinds: list[str], patients: list[str], card: Card, name: str) -> Images:
     return _of_kinds(
         read_all(files, card.input, name), kinds, patients, names_of(files, data).tolist(), digests_of(files)
@@ -131,32 +158,35 @@ def load_modality(data: Path, card: Card, seed: int) -> Images:
     The subgroup `kind` is the label, with the plane of what was cut, or the folder's name for what no model accepts.
     """
     random = np.random.default_rng(seed)
-    files = chest_xray_files(data)
+    template = _template(card.input, random)
+    found = chest_xray_files(data)
     xrays = _of_files(
-        data, files, ["chest-xray"] * len(files), [chest_xray_patient(file) for file in files], card, "X-rays"
+        data, found, ["chest-xray"] * len(found), [chest_xray_patient(file) for file in found], card, "X-rays"
     )
-    files = brain_mri_files(data)
-    brain = _of_files(data, files, ["brain-mri"] * len(files), [file.parent.name for file in files], card, "MRI slices")
+    found = brain_mri_files(data)
+    brain = _of_files(data, found, ["brain-mri"] * len(found), [file.parent.name for file in found], card, "MRI slices")
     cuts = _cuts(brain, random)
     for images in (brain, cuts):
         for index in np.flatnonzero(random.random(len(images)) < SEQUENCES_APART):
             images.pixels[index] = images.pixels[index][:, :, [int(random.integers(3))]]
-    files = files_in(data, "other/*/*")
+    found = files_in(data, "other/*/*")
     others = _of_files(
-        data, files, [file.parent.name for file in files], names_of(files, data).tolist(), card, "others"
+        data, found, [file.parent.name for file in found], names_of(found, data).tolist(), card, "others"
     )
     made = [f"generated/{seed}/{number}" for number in range(GENERATED)]
     digests = np.array([hashlib.sha256(name.encode()).hexdigest() for name in made])
     pixels = _generated_negatives(GENERATED, card.input.height, seed)
     generated = _of_kinds(pixels, ["generated"] * GENERATED, made, made, digests)
 
-    parts = (xrays, brain, cuts, others, generated)
+    parts = (xrays, brain, cuts, template, others, generated)
     kinds = np.concatenate([part.groups["kind"] for part in parts])
     labels = [kind.partition(",")[0] for kind in kinds]
     targets = np.array([card.labels.index(label if label in card.labels else "other") for label in labels])
     patients = np.concatenate([part.patients for part in parts])
+    folds = random_folds(targets, patients, seed)
+    folds[patients == "MNI152"] = TEMPLATE_FOLD
     return Images(
-        np.concatenate([part.pixels for part in parts]), targets, patients, random_folds(targets, patients, seed),
+        np.concatenate([part.pixels for part in parts]), targets, patients, folds,
         np.concatenate([part.names for part in parts]), np.concatenate([part.digests for part in parts]),
         {"kind": kinds},
     )  # fmt: skip
