@@ -31,6 +31,8 @@ from handlers.contract.preprocess import fit, fit_all
 
 SLICE_NUMBER = re.compile(r"_(\d+)$")
 FOLDS = 5
+ALWAYS_LEARNED = -1
+"""In the place of a fold: the image is in every training, and measures none."""
 
 Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -47,7 +49,7 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
         pixels: uint8 [N, H, W, C].
         targets: [N] labels (int64), or uint8 [N, H, W] masks of 0 and 1.
         patients: [N] patient keys.
-        folds: [N] which of the five folds an image is in; a patient is in one.
+        folds: [N] which of the five folds an image is in, or `ALWAYS_LEARNED`; a patient is in one.
         names: [N] file names relative to the data folder.
         digests: [N] SHA-256 of the files' bytes, in hexadecimal.
         groups: by subgroup name, [N] the value of each image, "" where it has none.

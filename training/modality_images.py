@@ -22,6 +22,7 @@ from handlers.contract.card import Card, Input
 from handlers.contract.preprocess import fit_all
 
 from .datasets import (
+    ALWAYS_LEARNED,
     Images,
     Loader,
     brain_mri_files,
@@ -51,11 +52,9 @@ SEQUENCES_APART = 0.5
 
 
 TEMPLATE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+TEMPLATE_BRAIN = "MNI152"
 TEMPLATE_PLANES = 20
 """Planes of the template along each of its axes."""
-
-TEMPLATE_FOLD = 0
-"""The fold of the template, a single brain: its model has seen none that is skull-stripped, the archive's has."""
 
 
 def _generated_negatives(count: int, size: int, seed: int) -> NDArray[np.uint8]:
@@ -143,7 +142,9 @@ def _template(to: Input, random: np.random.Generator) -> Images:
             kinds.append(f"brain-mri, skull-stripped {plane}")
     names = [f"template/{number}" for number in range(len(planes))]
     digests = np.array([hashlib.sha256(name.encode()).hexdigest() for name in names])
-    return _of_kinds(fit_all(map(np.ascontiguousarray, planes), to), kinds, ["MNI152"] * len(planes), names, digests)
+    return _of_kinds(
+        fit_all(map(np.ascontiguousarray, planes), to), kinds, [TEMPLATE_BRAIN] * len(planes), names, digests
+    )
 
 
 def _of_files(data: Path, files: list[Path], kinds: list[str], patients: list[str], card: Card, name: str) -> Images:
@@ -184,7 +185,7 @@ def load_modality(data: Path, card: Card, seed: int) -> Images:
     targets = np.array([card.labels.index(label if label in card.labels else "other") for label in labels])
     patients = np.concatenate([part.patients for part in parts])
     folds = random_folds(targets, patients, seed)
-    folds[patients == "MNI152"] = TEMPLATE_FOLD
+    folds[patients == TEMPLATE_BRAIN] = ALWAYS_LEARNED
     return Images(
         np.concatenate([part.pixels for part in parts]), targets, patients, folds,
         np.concatenate([part.names for part in parts]), np.concatenate([part.digests for part in parts]),

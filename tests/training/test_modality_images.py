@@ -12,7 +12,7 @@ from synthetic import PATIENTS
 from handlers.contract.card import load_card
 from training import unseen
 from training.calibration import Calibration
-from training.datasets import Images
+from training.datasets import ALWAYS_LEARNED, Images
 from training.modality_images import CUTS, DARK, cut, load_modality, never_seen, without_kinds
 
 
@@ -47,6 +47,12 @@ def test_planes_of_a_patient_are_known_again_though_they_are_cut_elsewhere(image
     planes = [np.char.startswith(of.groups["kind"], "brain-mri,") for of in (images, again)]
     assert set(images.digests[planes[0]]) == set(again.digests[planes[1]])
     assert not np.array_equal(images.pixels[planes[0]], again.pixels[planes[1]])
+
+
+def test_the_template_is_always_learned_from_and_measures_nothing(images: Images) -> None:
+    template = np.char.startswith(images.groups["kind"], "brain-mri, skull-stripped")
+    assert template.sum() == 60
+    assert np.array_equal(template, images.folds == ALWAYS_LEARNED)
 
 
 def test_generated_images_are_brighter_than_slices_beyond_the_head(images: Images) -> None:
