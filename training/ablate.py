@@ -63,7 +63,8 @@ def main() -> None:
     lines += [
         f"Each row is one training of {epochs} epochs, half of the recipe's, measured on the images of fold {FOLD}, "
         "which it did not see, uncalibrated. One run a row: differences smaller than the intervals in "
-        "CROSS-VALIDATION.md may be chance.",
+        "CROSS-VALIDATION.md may be chance. A short training also favours what learns fast: a moving average of the "
+        "weights lags behind them, and epochs that draw every image are longer than balanced ones.",
         "",
         f"Again: `make ablate-{given.model} DATA={given.data}`",
         "",
