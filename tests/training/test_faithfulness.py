@@ -14,6 +14,7 @@ from paths import ROOT, STORE
 from torch import Tensor, nn
 
 from handlers.contract.card import load_card
+from handlers.contract.errors import DokueiError
 from training import calibration, faithfulness
 from training.datasets import Images
 from training.networks import GradCamClassifier, build
@@ -206,7 +207,7 @@ def test_what_cannot_be_measured_is_refused_in_words(
 ) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "argv", ["faithfulness", *arguments])
-    with pytest.raises(faithfulness.FaithfulnessError, match=message):
+    with pytest.raises(DokueiError, match=message):
         faithfulness.main()
 
 
