@@ -17,6 +17,7 @@ from handlers.contract.card import load_card
 from handlers.contract.errors import DokueiError
 from training import calibration, faithfulness
 from training.datasets import Images
+from training.export import ExportError
 from training.networks import GradCamClassifier, build
 from training.regions import heat_share, regions
 
@@ -193,21 +194,26 @@ def test_the_sample_is_of_images_that_are_and_are_called_pneumonia() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "error", "message"),
     [
         (
             ["chest-xray-pneumonia", "--run", "nowhere"],
+            ExportError,
             "nowhere/weights.pt is missing; `make crossvalidate-chest-xray-pneumonia`",
         ),
-        (["brain-mri-tumour"], "brain-mri-tumour is for segmentation; only a classification"),
+        (
+            ["brain-mri-tumour"],
+            faithfulness.FaithfulnessError,
+            "brain-mri-tumour is for segmentation; only a classification",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_words(
-    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], error: type[DokueiError], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "argv", ["faithfulness", *arguments])
-    with pytest.raises(DokueiError, match=message):
+    with pytest.raises(error, match=message):
         faithfulness.main()
 
 
