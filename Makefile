@@ -11,31 +11,40 @@ LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run analyse test lint format lock clean benchmark data-quality unseen-kinds
+.PHONY: help portal portal-types run analyse test lint format lock clean benchmark data-quality unseen-kinds
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "  models: $(MODELS)"
 
-run: .venv/.$(RUNTIME) ## Run model servers, router and portal here (RUNTIME=light|torchserve, PORT=8000)
+run: .venv/.$(RUNTIME) portal/dist/index.html ## Run model servers, router and portal here (RUNTIME=light|torchserve, PORT=8000)
 	@$(BIN)/dokuei run --runtime $(RUNTIME) --port $(PORT)
 
 analyse: .venv/.light ## Send FILE=… (an image, a folder or a zip) to what `make run` started, and print the answer
 	@test -n "$(FILE)" || { echo "say which image: make analyse FILE=build/run/samples/chest-xray.dcm"; exit 2; }
 	@$(BIN)/dokuei analyse "$(FILE)" --url http://127.0.0.1:$(PORT)
 
-test: .venv/.dev build/.chromium ## Run every test, with real TorchServe, ONNX Runtime and Chromium
+test: .venv/.dev build/.chromium portal/dist/index.html ## Run every test, with real TorchServe, ONNX Runtime and Chromium
 	$(BIN)/python -m pytest
 
-lint: .venv/.dev ## Check style, types and the direction of imports
+portal: portal/dist/index.html ## Build the portal
+
+portal-types: .venv/.dev portal/node_modules/.package-lock.json ## Write the portal's types from the router's OpenAPI document
+	@mkdir -p build
+	$(BIN)/dokuei openapi > build/openapi.json
+	cd portal && npm run --silent types
+
+lint: .venv/.dev portal/node_modules/.package-lock.json ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	cd portal && npm run --silent check
 
-format: .venv/.dev ## Format the code
+format: .venv/.dev portal/node_modules/.package-lock.json ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	cd portal && npm run --silent format
 
 train-%: .venv/.dev ## Train a model from DATA=… (default ../shared/data) without fold 0; goes on where it was interrupted
 	$(BIN)/python -m training.train $* --data $(DATA)
@@ -72,7 +81,7 @@ lock: .venv/.dev ## Write the versions that are installed now into constraints.t
 	$(BIN)/pip freeze --exclude-editable > constraints.txt
 
 clean: ## Remove what was built, not the environment
-	rm -rf build .cache
+	rm -rf build .cache portal/dist
 
 # The environment grows: each stamp is a set of extras that is installed.
 
@@ -94,6 +103,16 @@ clean: ## Remove what was built, not the environment
 	@echo "installing everything for training and tests (with torch, about 6 GB) …"
 	@$(INSTALL) ".[serve,router,torchserve,training,dev]"
 	@touch $@ .venv/.light .venv/.torchserve
+
+# npm writes the hidden lock file last, so it is the stamp of a whole installation.
+portal/node_modules/.package-lock.json: portal/package.json portal/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js 20 with npm is needed to build the portal"; exit 2; }
+	@echo "installing what the portal is built with …"
+	@cd portal && npm ci --silent
+	@touch $@
+
+portal/dist/index.html: portal/node_modules/.package-lock.json portal/index.html portal/vite.config.ts $(shell find portal/src portal/public -type f)
+	@cd portal && npm run --silent build -- --logLevel warn
 
 build/.chromium:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq -y chromium fonts-noto-cjk >/dev/null; }

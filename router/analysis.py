@@ -6,11 +6,13 @@ bytes -> study -> modality -> model card -> result -> explanation -> stored
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from anyio.to_thread import run_sync
+from numpy.typing import NDArray
 
 from handlers.contract.preprocess import fit_all
 
@@ -21,8 +23,8 @@ from .dispatch import Dispatch, dispatch
 from .explanation import Explainer, Pictures
 from .inference import InferenceClient
 from .registry import Registry
-from .result import Analysis, Explanation, InputInfo, Language, ModalityInfo, ModelInfo, SpacingMm
-from .results import TASKS, Reading
+from .result import Analysis, Explanation, InputInfo, Language, ModalityInfo, ModelInfo, Result, SpacingMm
+from .results import TASKS, Reading, facts_of
 from .store import ImageKey, Store, now
 from .study import Study
 
@@ -43,15 +45,6 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A stored analysis, and what its explanation by an LLM needs."""
-
-    analysis: Analysis
-    facts: Mapping[str, Any]
-    pictures: Callable[[], Pictures] | None
-
-
-@dataclass(frozen=True)
 class Analyser:
     """The parts that an analysis goes through."""
 
@@ -61,14 +54,13 @@ class Analyser:
     explainer: Explainer
     store: Store
 
-    async def analyse(self, order: Order, progress: Progress) -> Finished:
-        """Analyse one upload; what is returned is stored.
+    async def analyse(self, order: Order, progress: Progress) -> Analysis:
+        """Analyse one upload; what is returned is stored, explained by the template.
 
         Raises:
             Problem: the upload is refused, or a part does not work; nothing is stored.
         """
         timings = telemetry.Timings()
-        analysis_id = str(uuid.uuid4())
         with timings.stage("decode"):
             study = await self.decoder.decode(order.files)
         progress("decoded")
@@ -78,10 +70,24 @@ class Analyser:
         with timings.stage("inference"):
             reading = await self._read(study, found)
         progress("predicted")
-        facts = {**reading.facts, "model": found.model.card.name, "version": found.model.card.version}
         with timings.stage("pictures"):
             images = await run_sync(_stored_images, study, reading)
-        analysis = _analysis(analysis_id, study, found, reading, self.explainer.from_template(facts, order.language))
+        info = ModelInfo(
+            name=found.model.card.name,
+            version=found.model.card.version,
+            runtime=found.model.runtime,
+            variant=found.model.variant,
+        )
+        analysis = Analysis(
+            id=str(uuid.uuid4()),
+            created=now(),
+            input=_input(study),
+            modality=ModalityInfo(label=found.label, confidence=found.confidence, source=found.source),
+            model=info,
+            result=reading.result,
+            explanation=self.explainer.from_template(_facts(reading.result, info), order.language),
+            timings_ms={},
+        )
         analysis.timings_ms.update(timings.milliseconds)
         with timings.stage("store"):
             await self.store.add(analysis, images)
@@ -89,16 +95,23 @@ class Analyser:
         telemetry.ANALYSES.labels(
             analysis.model.name, analysis.model.version, analysis.model.variant, analysis.modality.label
         ).inc()
-        return Finished(analysis, facts, _pictures_for_llm(study, reading))
+        return analysis
 
-    async def explain(self, finished: Finished) -> Explanation:
-        """Let the LLM explain a stored analysis; where it has nothing to show, the template's words stay."""
-        before = finished.analysis.explanation
-        explanation = await self.explainer.from_llm(finished.facts, before.language, finished.pictures)
-        if explanation is not None:
-            await self.store.explain(finished.analysis.id, explanation)
-        telemetry.EXPLANATIONS.labels((explanation or before).source).inc()
-        return explanation or before
+    async def explain(self, analysis: Analysis, language: Language) -> Explanation:
+        """Explain a stored analysis and keep the words: the LLM's.
+
+        Where it has nothing to show, words that are there in that language stay; else they are the template's.
+        """
+        facts = _facts(analysis.result, analysis.model)
+        pictures_of = self._pictures_for_llm(analysis)
+        explanation = await self.explainer.from_llm(facts, language, pictures_of)
+        if explanation is None:
+            kept = analysis.explanation
+            explanation = kept if kept.language == language else self.explainer.from_template(facts, language)
+        if explanation != analysis.explanation:
+            await self.store.explain(analysis.id, explanation)
+        telemetry.EXPLANATIONS.labels(explanation.source).inc()
+        return explanation
 
     async def _read(self, study: Study, found: Dispatch) -> Reading:
         card = found.model.card
@@ -107,6 +120,43 @@ class Analyser:
         outputs = await self.inference.infer(found.model, pixels, task.outputs)
         return await run_sync(task.interpret, study, outputs, card)
 
+    def _pictures_for_llm(self, analysis: Analysis) -> Callable[[], Awaitable[Pictures]] | None:
+        if analysis.result.task != "classification" or analysis.input.burned_in not in SHOWN_BURNED_IN:
+            return None
+
+        async def make() -> Pictures:
+            [image] = await self.store.images(analysis.id, "image", 0)
+            [heat] = await self.store.images(analysis.id, "heat", 0)
+            return await run_sync(_pictures, image, pictures.heat_from_bytes(heat))
+
+        return make
+
+
+def _facts(result: Result, model: ModelInfo) -> dict[str, Any]:
+    return {**facts_of(result), "model": model.name, "version": model.version}
+
+
+def _pictures(original: bytes, heat: NDArray[np.float32]) -> Pictures:
+    image = pictures.read_png(original)
+    return Pictures(
+        original=original,
+        overlay=pictures.png(pictures.overlay(image, heat)),
+        heatmap=pictures.png(pictures.coloured(pictures.heatmap(heat, *image.shape[:2]))),
+    )
+
+
+def _input(study: Study) -> InputInfo:
+    spacing = study.spacing
+    return InputInfo(
+        kind=study.kind,
+        images=len(study.images),
+        sha256=study.sha256,
+        spacing_mm=None
+        if spacing is None
+        else SpacingMm(row=spacing.row_mm, column=spacing.column_mm, slice=spacing.slice_mm),
+        burned_in=study.burned_in,
+    )
+
 
 def _stored_images(study: Study, reading: Reading) -> dict[ImageKey, bytes]:
     images: dict[ImageKey, bytes] = {("image", n): pictures.png(image) for n, image in enumerate(study.images)}
@@ -114,42 +164,3 @@ def _stored_images(study: Study, reading: Reading) -> dict[ImageKey, bytes]:
     if reading.heat is not None:
         images["heat", 0] = pictures.heat_to_bytes(reading.heat)
     return images
-
-
-def _pictures_for_llm(study: Study, reading: Reading) -> Callable[[], Pictures] | None:
-    heat = reading.heat
-    if heat is None or study.burned_in not in SHOWN_BURNED_IN:
-        return None
-
-    def make() -> Pictures:
-        image = study.images[0]
-        grey = pictures.heatmap(heat, *image.shape[:2])
-        return Pictures(
-            original=pictures.png(image),
-            overlay=pictures.png(pictures.overlay(image, heat)),
-            heatmap=pictures.png(pictures.coloured(grey)),
-        )
-
-    return make
-
-
-def _analysis(analysis_id: str, study: Study, found: Dispatch, reading: Reading, explanation: Explanation) -> Analysis:
-    spacing = study.spacing
-    model = found.model
-    return Analysis(
-        id=analysis_id,
-        created=now(),
-        input=InputInfo(
-            kind=study.kind,
-            images=len(study.images),
-            sha256=study.sha256,
-            spacing_mm=None
-            if spacing is None
-            else SpacingMm(row=spacing.row_mm, column=spacing.column_mm, slice=spacing.slice_mm),
-        ),
-        modality=ModalityInfo(label=found.label, confidence=found.confidence, source=found.source),
-        model=ModelInfo(name=model.card.name, version=model.card.version, runtime=model.runtime, variant=model.variant),
-        result=reading.result,
-        explanation=explanation,
-        timings_ms={},
-    )

@@ -22,13 +22,15 @@ from .registry import ServedModel
 from .result import (
     Analysis,
     AnalysisList,
+    Explanation,
+    ExplanationRequest,
     ModelCardInfo,
     ModelList,
     ProblemDocument,
     Review,
     ReviewRequest,
     Verdict,
-)  # fmt: skip
+)
 from .store import now
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -73,8 +75,9 @@ async def create_analysis(request: Request) -> Response:
     if "text/event-stream" in request.headers.get("accept", ""):
         return EventSourceResponse(_events(analyser, received), headers=NO_STORE)
     with received:
-        finished = await analyser.analyse(received.order, lambda _: None)
-    analysis = finished.analysis.model_copy(update={"explanation": await analyser.explain(finished)})
+        analysis = await analyser.analyse(received.order, lambda _: None)
+    explanation = await analyser.explain(analysis, received.order.language)
+    analysis = analysis.model_copy(update={"explanation": explanation})
     return JSONResponse(
         analysis.model_dump(mode="json"),
         status_code=201,
@@ -96,12 +99,12 @@ async def _events(analyser: Analyser, received: upload.Upload) -> AsyncIterator[
         try:
             with received:
                 progress("received")
-                finished = await analyser.analyse(received.order, progress)
-            send("result", finished.analysis.model_dump_json())
+                analysis = await analyser.analyse(received.order, progress)
+            send("result", analysis.model_dump_json())
             if analyser.explainer.has_llm:
                 progress("explaining")
-            explanation = await analyser.explain(finished)
-            if explanation != finished.analysis.explanation:
+            explanation = await analyser.explain(analysis, received.order.language)
+            if explanation != analysis.explanation:
                 send("explanation", explanation.model_dump_json())
         except Problem as problem:
             telemetry.REFUSALS.labels(problem.slug).inc()
@@ -142,6 +145,18 @@ async def delete_analysis(request: Request, analysis_id: Id) -> Response:
     """Delete it for good."""
     await _parts(request).store.delete(analysis_id)
     return Response(status_code=204)
+
+
+@router.post(
+    "/analyses/{id}/explanation",
+    response_model=Explanation,
+    summary="Explain a stored analysis again",
+    description="In another language, or by the LLM after it has not answered. Where it does not, by the template.",
+)
+async def create_explanation(request: Request, analysis_id: Id, wanted: ExplanationRequest) -> Explanation:
+    """The new explanation, in the place of the earlier one."""
+    analyser = _parts(request)
+    return await analyser.explain(await analyser.store.get(analysis_id), wanted.language)
 
 
 @router.put("/analyses/{id}/review", response_model=Analysis, summary="Say what a reader thinks of a result")

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 
 from . import api, telemetry
 from .analysis import Analyser
@@ -25,7 +27,8 @@ from .registry import Registry, StaticRegistry
 from .settings import Settings
 from .store import Store
 
-PORTAL = Path(__file__).parent.parent / "portal"
+PORTAL = Path(__file__).parent.parent / "portal" / "dist"
+INDEX = PORTAL / "index.html"
 PROBLEM_TYPE = "application/problem+json"
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
@@ -114,13 +117,26 @@ def _add_health(app: FastAPI) -> None:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
+class _Hashed(StaticFiles):
+    """Files whose names hold a digest of their content, so that a browser need never ask for them again."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
 def _add_portal(app: FastAPI, samples: Path | None) -> None:
     @app.get("/", include_in_schema=False)
     @app.get("/studies/{_id}", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(PORTAL / "index.html")
+        if not INDEX.is_file():
+            raise NotFound("the portal is not built; `make portal` builds it, and the API works without it")
+        return FileResponse(INDEX, headers={"Cache-Control": "no-cache"})
 
-    app.mount("/static", StaticFiles(directory=PORTAL), name="portal")
+    for path, files in (("/static/assets", _Hashed), ("/static", StaticFiles)):
+        folder = PORTAL / path.removeprefix("/static").lstrip("/")
+        app.mount(path, GZipMiddleware(files(directory=folder, check_dir=False)), name=path)
     if samples is not None:
         app.mount("/samples", StaticFiles(directory=samples), name="samples")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -65,6 +66,14 @@ def serve(
     telemetry.configure_logging()
     telemetry.configure_tracing()
     uvicorn.run(create_app(Settings.from_environment()), host=host, port=port, log_config=None, access_log=False)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the API's OpenAPI document."""
+    from .app import create_app
+
+    print(json.dumps(create_app(Settings()).openapi(), indent=1))
 
 
 @app.command()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from handlers.contract.card import Measured, Reliability
+
 from .registry import Variant
-from .study import Kind
+from .study import BurnedIn, Kind
 
 Language = Literal["en", "ja"]
 Source = Literal["dicom", "classifier", "override"]
@@ -30,6 +32,9 @@ class InputInfo(BaseModel):
     images: int = Field(description="Number of images, in series order from 0")
     sha256: str = Field(description="Of the file; of several files: of their sorted digests")
     spacing_mm: SpacingMm | None
+    burned_in: BurnedIn = Field(
+        default="undeclared", description="What DICOM BurnedInAnnotation says of text in the pixels"
+    )
 
 
 class ModalityInfo(BaseModel):
@@ -106,6 +111,14 @@ class Explanation(BaseModel):
     model: str | None = Field(description="The LLM's name; null for a template")
 
 
+class ExplanationRequest(BaseModel):
+    """An explanation in a language."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    language: Language
+
+
 Verdict = Literal["agree", "disagree", "unsure"]
 
 
@@ -160,7 +173,8 @@ class ModelCardInfo(BaseModel):
     not_for: dict[str, str]
     limits: dict[str, str]
     training_data: str
-    measured: list[dict[str, Any]]
+    measured: list[Measured]
+    reliability: Reliability | None = Field(description="How often the finding was there, by its probability")
     licence: str
 
 

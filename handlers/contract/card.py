@@ -97,6 +97,25 @@ class Measured(Strict):
     command: Text
 
 
+class ReliabilityBin(Strict):
+    """Of `images` images to which a probability of the finding in [low, high) was given, the share that had it."""
+
+    low: float = Field(ge=0, lt=1)
+    high: float = Field(gt=0, le=1)
+    images: int = Field(ge=1)
+    share: float = Field(ge=0, le=1)
+
+
+class Reliability(Strict):
+    """What a probability has meant: how often the finding was there, by probability (Niculescu-Mizil 2005, fig. 1)."""
+
+    dataset: Text
+    command: Text
+    prevalence: float = Field(gt=0, lt=1)
+    """Share of all those images that had the finding."""
+    bins: list[ReliabilityBin] = Field(min_length=1)
+
+
 class Graph(Strict):
     """The ONNX graph in the archive; the digest is verified before the graph is loaded."""
 
@@ -122,6 +141,8 @@ class Card(Strict):
     """Where it is known to be wrong or has not been tried: what a reader has to bear in mind."""
     training_data: Text
     measured: list[Measured]
+    reliability: Reliability | None = None
+    """Of a classification; None where it has not been measured."""
     licence: Text
     graph: Graph | None = None
     """Absent until the first export has written it."""

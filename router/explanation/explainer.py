@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import openai
-from anyio.to_thread import run_sync
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
@@ -49,7 +48,7 @@ class Explainer:
         return Explanation(text=template.explain(facts, language), source="template", language=language, model=None)
 
     async def from_llm(
-        self, facts: Mapping[str, Any], language: Language, pictures: Callable[[], Pictures] | None
+        self, facts: Mapping[str, Any], language: Language, pictures: Callable[[], Awaitable[Pictures]] | None
     ) -> Explanation | None:
         """The LLM's explanation, or None where there is none to show.
 
@@ -61,7 +60,7 @@ class Explainer:
         wanted = pictures if self._settings.send_images else None
         try:
             async with await self._breakers.get_breaker("llm"):
-                made = await run_sync(wanted) if wanted is not None else None
+                made = await wanted() if wanted is not None else None
                 text = await self._llm.explain(facts, language, made)
         except (RejectedReply, openai.OpenAIError, TimeoutError, OpenedState) as error:
             reason = error.reason if isinstance(error, RejectedReply) else type(error).__name__

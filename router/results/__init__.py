@@ -1,6 +1,7 @@
 """From a model's outputs to a result: one module a task.
 
-Each module has `OUTPUTS`, the names it asks the model for, and `interpret`, which gives a `Reading`.
+Each module has `OUTPUTS`, the names it asks the model for, `interpret`, which gives a `Reading`, and `facts`, the
+allow-list of what an explanation may say and an LLM may see.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from handlers.contract.card import Card
+from router.result import ClassificationResult, Result
 from router.study import Study
 
 from . import classification, segmentation
@@ -33,4 +35,12 @@ TASKS = {
     "segmentation": TaskReader(segmentation.OUTPUTS, segmentation.interpret),
 }
 
-__all__ = ["TASKS", "Outputs", "Reading", "TaskReader"]
+
+def facts_of(result: Result) -> dict[str, Any]:
+    """Numbers and labels for the explanation, and nothing else."""
+    if isinstance(result, ClassificationResult):
+        return classification.facts(result)
+    return segmentation.facts(result)
+
+
+__all__ = ["TASKS", "Outputs", "Reading", "TaskReader", "facts_of"]

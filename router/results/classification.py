@@ -48,22 +48,26 @@ def interpret(_: Study, outputs: Mapping[str, NDArray[Any]], card: Card) -> Read
     probability = float(outputs["probabilities"][0, 1])
     heat = outputs["heatmap"][0]
     heat = heat / heat.max() if heat.max() > 0 else heat
-    regions = region_shares(heat)
     result = ClassificationResult(
         label=finding if probability >= card.threshold else normal,
         probabilities={normal: 1 - probability, finding: probability},
         threshold=card.threshold,
-        heatmap=Heatmap(label=finding, regions=regions),
+        heatmap=Heatmap(label=finding, regions=region_shares(heat)),
     )
+    return Reading(result, heat=heat.astype(np.float32))
+
+
+def facts(result: ClassificationResult) -> dict[str, Any]:
+    """What an explanation may say of a classification: its label, its numbers, and where most of the heat lies."""
+    finding, regions = result.heatmap.label, result.heatmap.regions
     hottest = max(regions, key=regions.__getitem__)
-    facts = {
+    return {
         "task": "classification",
         "finding": finding,
         "label": result.label,
-        "probability": round(probability, 4),
-        "threshold": card.threshold,
-        "has_heat": bool(heat.max() > 0),
+        "probability": round(result.probabilities[finding], 4),
+        "threshold": result.threshold,
+        "has_heat": regions[hottest] > 0,
         "hottest_region": hottest,
         "heat_share_of_hottest_region": regions[hottest],
     }
-    return Reading(result, facts, heat=heat.astype(np.float32))

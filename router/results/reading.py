@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from router.result import Result
 
-Facts = dict[str, Any]
-"""Numbers and labels for the explanation, and nothing else: the allow-list of what an LLM may see."""
-
 
 @dataclass(frozen=True)
 class Reading:
-    """A result, the facts to explain it by, and its pictures.
+    """A result and its pictures.
 
     Attributes:
         heat: float32 [h, w] from 0 to 1, the normalised heat map at the network's resolution.
@@ -24,6 +20,5 @@ class Reading:
     """
 
     result: Result
-    facts: Facts
     heat: NDArray[np.float32] | None = None
     masks: list[NDArray[np.uint8]] = field(default_factory=list)

@@ -59,18 +59,22 @@ def interpret(study: Study, outputs: Mapping[str, NDArray[Any]], card: Card) -> 
         slices=areas,
         extent=_extent(masks),
     )
-    largest = max(areas, key=lambda area: area.area_fraction)
-    facts = {
+    return Reading(result, masks=masks)
+
+
+def facts(result: SegmentationResult) -> dict[str, Any]:
+    """What an explanation may say of a segmentation: its label and its numbers, slices counted from 1."""
+    largest = max(result.slices, key=lambda part: part.area_fraction)
+    return {
         "task": "segmentation",
-        "finding": card.labels[0],
-        "slices": len(masks),
-        "slices_with_finding": sum(count > 0 for count in counts),
-        "voxels": voxels,
-        "volume_ml": None if volume is None else round(volume, 1),
+        "finding": result.label,
+        "slices": len(result.slices),
+        "slices_with_finding": sum(part.area_fraction > 0 for part in result.slices),
+        "voxels": result.voxels,
+        "volume_ml": None if result.volume_ml is None else round(result.volume_ml, 1),
         "first_slice": None if result.extent is None else result.extent.slices[0] + 1,
         "last_slice": None if result.extent is None else result.extent.slices[1] + 1,
         "largest_slice": largest.index + 1,
         "largest_slice_area_fraction": round(largest.area_fraction, 4),
-        "threshold": card.threshold,
+        "threshold": result.threshold,
     }
-    return Reading(result, facts, masks=masks)

@@ -10,30 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from fake_llm import FakeLlm, fake_llm
 from paths import ROOT
-from serving import StartProcess, StartRouter, router_settings, serving
+from serving import StartProcess
 from uploads import Decode, decoding
 
-from router.app import create_app
 from router.local import free_port
-
-
-@pytest.fixture
-def start_router(light_servers: dict[str, str], tmp_path: Path, samples: Path) -> Iterator[StartRouter]:
-    """Starts a router with the given settings beside the usual ones, and gives a client to it."""
-    with ExitStack() as stack:
-
-        def start(**changes: Any) -> httpx.Client:
-            settings = router_settings(tmp_path, light_servers, samples, **changes)
-            url = stack.enter_context(serving(create_app(settings)))
-            return stack.enter_context(httpx.Client(base_url=url, timeout=60, trust_env=False))
-
-        yield start
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +57,3 @@ def start_process(light_servers: dict[str, str], tmp_path: Path) -> Iterator[Sta
             raise AssertionError(log.read_text())
 
         yield start
-
-
-@pytest.fixture
-def llm() -> Iterator[FakeLlm]:
-    with fake_llm() as running:
-        yield running

@@ -11,7 +11,7 @@ from paths import STORE
 from handlers.contract.card import load_card
 from router import pictures
 from router.result import ClassificationResult, SegmentationResult, SpacingMm
-from router.results import TASKS, Reading
+from router.results import TASKS, Reading, facts_of
 from router.results.classification import region_shares
 from router.study import Spacing, Study
 
@@ -56,7 +56,7 @@ def test_an_image_without_evidence_has_an_empty_heat_map_and_says_so() -> None:
     reading = xray(0.01, np.zeros((7, 7), np.float32))
     assert reading.heat is not None
     assert not reading.heat.any()
-    assert reading.facts["has_heat"] is False
+    assert facts_of(reading.result)["has_heat"] is False
 
 
 def test_masks_get_the_size_of_their_slices() -> None:

@@ -37,6 +37,20 @@ def test_each_figure_of_a_card_is_in_the_evidence_that_its_command_writes(name: 
         assert (measured.metric, measured.value) in figures(STORE / name, report)
 
 
+def test_what_a_probability_has_meant_is_in_the_evidence_too() -> None:
+    name = "chest-xray-pneumonia"
+    known = load_card(STORE / name).reliability
+    assert known is not None
+    report = evidence_of(name)[known.command]
+    tables = json.loads((STORE / name / f"{report}.json").read_text())["figures"]
+    measured = [
+        (figure["metric"], round(figure["value"], 4), figure["count"])
+        for figure in tables["Share with the finding, by probability"]
+    ]
+    assert [(f"{one.low} to {one.high}", one.share, one.images) for one in known.bins] == measured
+    assert ("share with the finding", known.prevalence) in figures(STORE / name, report)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_evaluation_is_of_the_archive_and_the_record_is_of_its_training(name: str) -> None:
     card, archive = load_model(STORE / name)

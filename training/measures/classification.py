@@ -15,6 +15,8 @@ from training.datasets import Images
 from training.reports import Figure, Report, bootstrapped, share
 
 BINS = 15
+STEP = 0.2
+"""Width of the ranges of probability in a card's `reliability`: wide, as few images fall between sure and not."""
 LEAST_SENSITIVITY = 0.97
 
 
@@ -72,6 +74,15 @@ def _add_of_both(
         figure(f"expected calibration error, {BINS} bins", expected_calibration_error, probability),
         figure("Brier score", lambda true, said: float(brier_score_loss(true, said)), probability),
     )
+    report.add(
+        "Share with the finding, by probability",
+        *(
+            share(f"{low:.1f} to {low + STEP:.1f}", truth[inside])
+            for low in np.arange(0, 1, STEP)
+            if (inside := (probability >= low) & ((probability < low + STEP) | (low + STEP > 0.99))).any()
+        ),
+    )
+    report.add("In all", share("share with the finding", truth))
     report.plots["curves"] = _curves(truth, probability, told)
 
 

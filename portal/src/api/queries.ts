@@ -1,0 +1,92 @@
+// What is read from the router and kept in memory: TanStack Query's keys, and how an answer changes them.
+
+import { QueryCache, QueryClient, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import {
+  type Analysis,
+  api,
+  data,
+  type Explanation,
+  type Language,
+  listSamples,
+  type Model,
+  Problem,
+  type Verdict,
+} from "./client";
+
+export const PAGE = 100;
+
+export const queryClient = new QueryClient({
+  queryCache: new QueryCache(),
+  defaultOptions: {
+    queries: {
+      staleTime: 10_000,
+      // What was refused stays refused; what does not answer may be starting.
+      retry: (count, error) => !(error instanceof Problem && error.status >= 400 && error.status < 500) && count < 2,
+    },
+  },
+});
+
+export const analysisQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["analysis", id],
+    queryFn: ({ signal }) => data<Analysis>(api.GET("/api/analyses/{id}", { params: { path: { id } }, signal })),
+  });
+
+export const modelsQuery = queryOptions({
+  queryKey: ["models"],
+  queryFn: async ({ signal }) => (await data<{ items: Model[] }>(api.GET("/api/models", { signal }))).items,
+  refetchInterval: (query) => (query.state.data?.length ? false : 5_000),
+});
+
+export const samplesQuery = queryOptions({ queryKey: ["samples"], queryFn: listSamples, staleTime: Infinity });
+
+export const WORKLIST = ["worklist"];
+
+/** A page of analyses older than `before`, the newest first. */
+export async function worklistPage(before: string | null, signal: AbortSignal): Promise<Analysis[]> {
+  const query = before === null ? { limit: PAGE } : { limit: PAGE, before };
+  return (await data<{ items: Analysis[] }>(api.GET("/api/analyses", { params: { query }, signal }))).items;
+}
+
+function useKept() {
+  const client = useQueryClient();
+  return (id: string, change: (analysis: Analysis) => Analysis) => {
+    client.setQueryData(analysisQuery(id).queryKey, (analysis) => analysis && change(analysis));
+    void client.invalidateQueries({ queryKey: WORKLIST });
+  };
+}
+
+export function useReview(id: string) {
+  const keep = useKept();
+  return useMutation({
+    mutationFn: async (said: { verdict: Verdict; reason: string } | null) => {
+      const params = { path: { id } };
+      if (said !== null) return data<Analysis>(api.PUT("/api/analyses/{id}/review", { params, body: said }));
+      await api.DELETE("/api/analyses/{id}/review", { params });
+      return null;
+    },
+    onSuccess: (reviewed) => keep(id, (analysis) => reviewed ?? { ...analysis, review: null }),
+  });
+}
+
+export function useExplain(id: string) {
+  const keep = useKept();
+  return useMutation({
+    mutationFn: (language: Language) =>
+      data<Explanation>(api.POST("/api/analyses/{id}/explanation", { params: { path: { id } }, body: { language } })),
+    onSuccess: (explanation) => keep(id, (analysis) => ({ ...analysis, explanation })),
+  });
+}
+
+export function useRemove(id: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: async () => {
+      await api.DELETE("/api/analyses/{id}", { params: { path: { id } } });
+    },
+    onSuccess: () => {
+      client.removeQueries({ queryKey: ["analysis", id] });
+      return client.invalidateQueries({ queryKey: WORKLIST });
+    },
+  });
+}

@@ -1,0 +1,30 @@
+import { lazy, type Ref, Suspense, useState } from "react";
+import type { Analysis, Segmentation } from "../api/client";
+import { useFormat } from "../i18n/format";
+import StackView from "../viewer/StackView";
+import type { Shown } from "../viewer/XrayView";
+
+// Three.js is larger than all else together, and X-rays do not need it.
+const CloudView = lazy(() => import("../cloud/CloudView"));
+
+type Props = { analysis: Analysis; result: Segmentation; of: Ref<Shown> };
+
+/** The slices left, the point cloud right; both show the same slice, and either chooses it. */
+export function MriStudy({ analysis, result, of }: Props) {
+  const { t } = useFormat();
+  const [now, go] = useState(() => opening(result));
+  return (
+    <>
+      <StackView {...{ analysis, result, now, go, of }} />
+      <Suspense fallback={<p className="loading">{t("loading")}</p>}>
+        <CloudView {...{ analysis, now, go }} />
+      </Suspense>
+    </>
+  );
+}
+
+/** The slice with most marked; where nothing is marked the middle one. */
+function opening({ slices }: Segmentation): number {
+  const largest = slices.reduce((best, one) => (one.area_fraction > best.area_fraction ? one : best));
+  return largest.area_fraction > 0 ? largest.index : Math.floor(slices.length / 2);
+}
