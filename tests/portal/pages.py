@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
+import httpx
 from playwright.sync_api import Locator, Page, expect
 
 SECONDS = 1_000
@@ -33,6 +35,12 @@ CYAN = """canvas => {
   }
   return [count, rows / Math.max(count, 1)];
 }"""
+
+
+class OpenPage(Protocol):
+    """Opens a page at a router."""
+
+    def __call__(self, router: httpx.Client, **context: Any) -> Page: ...
 
 
 class Portal:

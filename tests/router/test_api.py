@@ -306,7 +306,7 @@ def test_health_metrics_and_openapi_are_there(shared_router: httpx.Client, sampl
 
 
 def test_every_answer_has_the_security_headers(shared_router: httpx.Client) -> None:
-    for path in ("/", "/static/app.js", "/api/models", "/api/analyses/none"):
+    for path in ("/", "/static/icon.svg", "/api/models", "/api/analyses/none"):
         headers = shared_router.get(path).headers
         assert "default-src 'self'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"

@@ -152,6 +152,36 @@ def test_with_images_it_gets_three_and_is_told_what_red_means(
     assert np.array_equal(np.asarray(sent[0]), np.asarray(stored))
 
 
+def test_a_stored_analysis_is_explained_again_in_another_language(shared_router: httpx.Client, samples: Path) -> None:
+    analysis = ask(shared_router, (samples / "chest-xray.dcm").read_bytes())
+    path = f"/api/analyses/{analysis['id']}"
+    again = shared_router.post(f"{path}/explanation", json={"language": "ja"})
+    assert again.status_code == 200
+    assert (again.json()["language"], again.json()["source"]) == ("ja", "template")
+    assert shared_router.get(path).json()["explanation"] == again.json()
+    english = shared_router.post(f"{path}/explanation", json={"language": "en"}).json()
+    assert english == analysis["explanation"]
+    assert shared_router.post(f"{path}/explanation", json={"language": "fr"}).status_code == 422
+    assert shared_router.post("/api/analyses/none/explanation", json={"language": "en"}).status_code == 404
+
+
+def test_an_llm_that_was_down_is_asked_again_and_its_words_outlive_its_next_failure(
+    start_router: StartRouter, llm: FakeLlm, samples: Path
+) -> None:
+    llm.behaviour = "status-500"
+    client = start_router(**configured(llm, send_images=True))
+    analysis = ask(client, (samples / "chest-xray.dcm").read_bytes())
+    assert analysis["explanation"]["source"] == "template"
+    llm.behaviour, llm.reply = "answer", speak("The image is labelled by the model.")
+    path = f"/api/analyses/{analysis['id']}/explanation"
+    written = client.post(path, json={"language": "en"}).json()
+    assert (written["source"], written["model"]) == ("llm", "words-1")
+    assert len(llm.requests[-1]["messages"][1]["content"]) == 4, "the facts and three pictures, as at first"
+    llm.behaviour = "status-500"
+    assert client.post(path, json={"language": "en"}).json() == written
+    assert client.post(path, json={"language": "ja"}).json()["source"] == "template"
+
+
 @pytest.mark.parametrize("declared", ["YES", None])
 def test_images_stay_where_burned_in_text_is_declared_or_not_excluded(
     start_router: StartRouter, llm: FakeLlm, declared: str | None
