@@ -82,7 +82,9 @@ class Analyser:
             id=str(uuid.uuid4()),
             created=now(),
             input=_input(study),
-            modality=ModalityInfo(label=found.label, confidence=found.confidence, source=found.source),
+            modality=ModalityInfo(
+                label=found.label, confidence=found.confidence, source=found.source, doubtful=found.doubtful
+            ),
             model=info,
             result=reading.result,
             explanation=self.explainer.from_template(_facts(reading.result, info), order.language),

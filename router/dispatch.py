@@ -1,13 +1,14 @@
 """Which model an image is for: by its DICOM tags, else by the modality model, else refused.
 
 Each model's card says which DICOM headers mean its images. A header can agree, disagree, or not say enough; only in
-the last case the image itself is asked.
+the last case the image itself decides. Where header or caller have decided, the image is asked all the same, as they
+can be wrong: what it says then is told, and refuses nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from handlers.contract.card import Card, DicomRule
 from handlers.contract.preprocess import fit_all
 
-from .errors import UnsupportedImage
+from .errors import ModelFailed, ModelUnavailable, UnsupportedImage
 from .registry import ServedModel, modality_model, reader, readers
 from .result import Source
 from .study import Study
@@ -40,13 +41,32 @@ class Dispatch:
 
     Attributes:
         label: modality label of the model's card.
-        confidence: mean probability of the label; None where the classifier was not asked.
+        confidence: mean probability that the modality model gives the label; None where it was not asked.
+        doubtful: whether the image does not look like what header or caller say.
     """
 
     model: ServedModel
     label: str
     confidence: float | None
     source: Source
+    doubtful: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the modality model says of a study: the mean probability of each label."""
+
+    probabilities: Mapping[str, float]
+    threshold: float
+
+    @property
+    def label(self) -> str:
+        """The label of the largest probability."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+    def accepts(self, label: str) -> bool:
+        """Whether it is of this label, and surely so."""
+        return self.label == label and self.probabilities[label] >= self.threshold
 
 
 class Agreement(Enum):
@@ -92,27 +112,33 @@ async def dispatch(study: Study, models: Sequence[ServedModel], override: str | 
     """
     if override is not None:
         model = reader(models, override)
-        return _checked(study, Dispatch(model, _label(model), None, "override"))
+        chosen = _checked(study, Dispatch(model, _label(model), None, "override"))
+        return await _looked_at(study, chosen, models, infer)
     verdicts = [(model, agreement(model.card, study.tags)) for model in readers(models)]
     for model, verdict in verdicts:
         if verdict is Agreement.AGREES:
-            return _checked(study, Dispatch(model, _label(model), None, "dicom"))
+            chosen = _checked(study, Dispatch(model, _label(model), None, "dicom"))
+            return await _looked_at(study, chosen, models, infer)
     candidates = [model for model, verdict in verdicts if verdict is Agreement.UNDECIDED]
     if not candidates:
         seen = ", ".join(f"{keyword} {value!r}" for keyword, value in study.tags.items()) or "nothing"
         raise UnsupportedImage(f"the DICOM header says {seen}; accepted are {_accepted(models)}", seen=dict(study.tags))
-    label, confidence, threshold = await _classify(study, models, infer)
+    look = await _look(study, models, infer)
+    if look is None:
+        raise UnsupportedImage(f"the image shows nothing: its pixels are alike; accepted are {_accepted(models)}")
+    confidence = look.probabilities[look.label]
     for model in candidates:
-        if _label(model) == label and confidence >= threshold:
-            return _checked(study, Dispatch(model, label, confidence, "classifier"))
-    seen = f"{label} with {confidence:.0%} confidence" if label != OTHER else "none of the accepted kinds"
+        if look.accepts(_label(model)):
+            return _checked(study, Dispatch(model, look.label, confidence, "classifier"))
+    seen = f"{look.label} with {confidence:.0%} confidence" if look.label != OTHER else "none of the accepted kinds"
     raise UnsupportedImage(
-        f"the image looks like {seen}; accepted are {_accepted(models)} (from {threshold:.0%} confidence)",
-        seen={"label": label, "confidence": round(confidence, 4)},
+        f"the image looks like {seen}; accepted are {_accepted(models)} (from {look.threshold:.0%} confidence)",
+        seen={"label": look.label, "confidence": round(confidence, 4)},
     )
 
 
-async def _classify(study: Study, models: Sequence[ServedModel], infer: Infer) -> tuple[str, float, float]:
+async def _look(study: Study, models: Sequence[ServedModel], infer: Infer) -> Look | None:
+    """What the image looks like; None where it is blank."""
     model = modality_model(models)
     count = len(study.images)
     low, high = (0.25 * (count - 1), 0.75 * (count - 1)) if count > 2 else (0, count - 1)
@@ -120,10 +146,22 @@ async def _classify(study: Study, models: Sequence[ServedModel], infer: Infer) -
     pixels = await run_sync(fit_all, [study.images[index] for index in chosen], model.card.input)
     pixels = pixels[np.ptp(pixels, axis=(1, 2, 3)) > FLAT]
     if not len(pixels):
-        raise UnsupportedImage(f"the image shows nothing: its pixels are alike; accepted are {_accepted(models)}")
+        return None
     mean = (await infer(model, pixels, ["probabilities"]))["probabilities"].mean(axis=0)
-    best = int(mean.argmax())
-    return model.card.labels[best], float(mean[best]), model.card.threshold
+    return Look(dict(zip(model.card.labels, map(float, mean), strict=True)), model.card.threshold)
+
+
+async def _looked_at(study: Study, found: Dispatch, models: Sequence[ServedModel], infer: Infer) -> Dispatch:
+    """The same dispatch, with what the image itself says of it; as it is where no modality model knows its label."""
+    try:
+        look = await _look(study, models, infer)
+    except (ModelUnavailable, ModelFailed):
+        return found
+    if look is None:
+        return replace(found, doubtful=True)
+    if found.label not in look.probabilities:
+        return found
+    return replace(found, confidence=look.probabilities[found.label], doubtful=not look.accepts(found.label))
 
 
 def _checked(study: Study, found: Dispatch) -> Dispatch:

@@ -41,8 +41,13 @@ class ModalityInfo(BaseModel):
     """What kind of image it is, and how that was found."""
 
     label: str
-    confidence: float | None = Field(description="Of the modality model; null where it was not asked")
+    confidence: float | None = Field(
+        description="Probability of this kind by the modality model; null where it did not answer"
+    )
     source: Source
+    doubtful: bool = Field(
+        default=False, description="Whether the image itself does not look like what header or caller say it is"
+    )
 
 
 class ModelInfo(BaseModel):

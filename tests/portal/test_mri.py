@@ -99,3 +99,4 @@ def test_volume_is_told_where_spacing_is_known_and_else_that_it_is_not(mri: Mri,
     mri.page.goto(f"/studies/{response.json()['id']}")
     expect(mri.page.get_by_text("not true to scale")).to_be_visible()
     expect(mri.page.get_by_text("The model was chosen by the user")).to_be_visible()
+    expect(mri.page.get_by_text("The image itself does not look like this kind (Brain MRI)")).to_be_visible()

@@ -27,14 +27,16 @@ def study(images: int = 1, **tags: str) -> Study:
     return Study("dicom" if tags else "png", pixels, tags, None, "0" * 64, "0" * 64, "not-dicom")
 
 
-def found(given: Study, probabilities: Sequence[float] | None = None, models: Any = None) -> Dispatch:
+def found(
+    given: Study, probabilities: Sequence[float] | None = None, models: Any = None, override: str | None = None
+) -> Dispatch:
     """Dispatch with a modality model that answers `probabilities`, and must not be asked where they are None."""
 
     async def infer(_: ServedModel, images: np.ndarray[Any, Any], __: Sequence[str]) -> Mapping[str, Any]:
         assert probabilities is not None, "the modality model was asked"
         return {"probabilities": np.tile(np.array(probabilities, np.float32), (len(images), 1))}
 
-    return asyncio.run(dispatch(given, MODELS if models is None else models, None, infer))
+    return asyncio.run(dispatch(given, MODELS if models is None else models, override, infer))
 
 
 @pytest.mark.parametrize(
@@ -46,11 +48,38 @@ def found(given: Study, probabilities: Sequence[float] | None = None, models: An
         ({"Modality": "MR", "BodyPartExamined": "HEAD"}, "brain-mri-tumour"),
     ],
 )
-def test_tags_that_say_enough_decide_alone(tags: dict[str, str], model: str) -> None:
-    answer = found(study(**tags))
-    assert answer.model.card.name == model
-    assert answer.source == "dicom"
-    assert answer.confidence is None
+def test_tags_that_say_enough_decide_and_what_the_image_says_is_told(tags: dict[str, str], model: str) -> None:
+    xray = model == "chest-xray-pneumonia"
+    for probabilities, doubtful in (([0.97, 0.0, 0.03], not xray), ([0.0, 0.97, 0.03], xray), ([0.5, 0.5, 0.0], True)):
+        answer = found(study(**tags), probabilities)
+        assert answer.model.card.name == model
+        assert answer.source == "dicom"
+        assert answer.confidence == pytest.approx(probabilities[0 if xray else 1])
+        assert answer.doubtful is doubtful
+
+
+def test_what_the_caller_chose_is_used_and_what_the_image_says_is_told() -> None:
+    answer = found(study(), [0.97, 0.0, 0.03], override="brain-mri-tumour")
+    assert (answer.model.card.name, answer.source, answer.doubtful) == ("brain-mri-tumour", "override", True)
+
+
+def test_tags_need_no_modality_model() -> None:
+    readers = [model for model in MODELS if model.card.task != "modality"]
+    answer = found(study(Modality="DX", BodyPartExamined="CHEST"), models=readers)
+    assert (answer.confidence, answer.doubtful) == (None, False)
+
+
+def test_a_modality_model_that_fails_stops_nothing_that_the_tags_decide() -> None:
+    async def infer(_: ServedModel, __: np.ndarray[Any, Any], ___: Sequence[str]) -> Mapping[str, Any]:
+        raise ModelUnavailable("down")
+
+    answer = asyncio.run(dispatch(study(Modality="DX", BodyPartExamined="CHEST"), MODELS, None, infer))
+    assert (answer.source, answer.confidence, answer.doubtful) == ("dicom", None, False)
+
+
+def test_a_blank_image_with_good_tags_is_doubted() -> None:
+    blank = replace(study(Modality="DX", BodyPartExamined="CHEST"), images=[np.full((40, 40), 9, np.uint8)])
+    assert found(blank).doubtful
 
 
 @pytest.mark.parametrize(

@@ -491,7 +491,7 @@ export interface components {
             label: string;
             /**
              * Confidence
-             * @description Of the modality model; null where it was not asked
+             * @description Probability of this kind by the modality model; null where it did not answer
              */
             confidence: number | null;
             /**
@@ -499,6 +499,12 @@ export interface components {
              * @enum {string}
              */
             source: "dicom" | "classifier" | "override";
+            /**
+             * Doubtful
+             * @description Whether the image itself does not look like what header or caller say it is
+             * @default false
+             */
+            doubtful: boolean;
         };
         /**
          * ModelCardInfo

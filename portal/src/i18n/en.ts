@@ -81,6 +81,8 @@ export const en = {
   warnings: "Mind",
   overridden: "The model was chosen by the user, not found from the image: it may not be made for it.",
   unsure: "The kind of image was recognised with {{value}} confidence only.",
+  doubtful:
+    "The image itself does not look like this kind ({{kind}}): header or choice may be wrong, and the answer with them.",
   noHeat: "No evidence for {{label}} was found in this image, so the heat map is empty.",
   nothing: "Nothing marked",
   marked: "Marked on {{count}} of {{total}} slices",

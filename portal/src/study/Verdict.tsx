@@ -34,10 +34,11 @@ export function Verdict({ analysis, card }: Props) {
 }
 
 function useWarnings({ modality, result }: Analysis): string[] {
-  const { t, label, percent } = useFormat();
+  const { t, label, modality: nameOf, percent } = useFormat();
   const told: string[] = [];
   if (modality.source === "override") told.push(t("overridden"));
-  if (modality.confidence != null && modality.confidence < SURE)
+  if (modality.doubtful) told.push(t("doubtful", { kind: nameOf(modality.label) }));
+  else if (modality.confidence != null && modality.confidence < SURE)
     told.push(t("unsure", { value: percent(modality.confidence) }));
   if (result.task === "classification") {
     const { label: finding, regions } = result.heatmap;
