@@ -11,7 +11,7 @@ LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help portal portal-types run analyse test lint format lock clean benchmark data-quality unseen-kinds
+.PHONY: help portal portal-types portal-bench screenshots run analyse test lint format lock clean benchmark data-quality unseen-kinds
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,12 @@ archive-%: .venv/.dev ## Renew an archive after an edit of its card or handler
 benchmark: .venv/.dev ## Measure cold start and latency of both model servers, and of the router
 	$(BIN)/python benchmarks/model_servers.py
 	$(BIN)/python benchmarks/analysis.py
+
+portal-bench: .venv/.dev build/.chromium portal/dist/index.html ## Measure the portal: sizes, Lighthouse, slices, frames of the point cloud
+	$(BIN)/python benchmarks/portal.py
+
+screenshots: .venv/.dev build/.chromium portal/dist/index.html ## Take the pictures of docs/ anew
+	$(BIN)/python docs/screenshots.py
 
 lock: .venv/.dev ## Write the versions that are installed now into constraints.txt
 	$(BIN)/pip freeze --exclude-editable > constraints.txt

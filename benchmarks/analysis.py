@@ -53,14 +53,14 @@ def xray_jpeg(folder: Path) -> bytes:
 
 
 @contextmanager
-def running(data: Path, core: int) -> Iterator[str]:
-    """`dokuei run` with all its processes on one core."""
+def running(data: Path, core: int | None) -> Iterator[str]:
+    """`dokuei run`, with all its processes on one core where one is named; gives its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "router.cli", "run", "--port", str(free_port()), "--data", str(data)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
     )
     assert process.stdout is not None
     try:

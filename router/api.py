@@ -101,7 +101,7 @@ async def _events(analyser: Analyser, received: upload.Upload) -> AsyncIterator[
                 progress("received")
                 analysis = await analyser.analyse(received.order, progress)
             send("result", analysis.model_dump_json())
-            if analyser.explainer.has_llm:
+            if analyser.explainer.llm is not None:
                 progress("explaining")
             explanation = await analyser.explain(analysis, received.order.language)
             if explanation != analysis.explanation:
@@ -251,7 +251,8 @@ async def get_points(request: Request, analysis_id: Id) -> Response:
 @router.get("/models", response_model=ModelList, summary="The served models")
 async def list_models(request: Request) -> ModelList:
     """The cards of the models that answer now."""
-    return ModelList(items=[_model_info(model) for model in _parts(request).registry.models()])
+    parts = _parts(request)
+    return ModelList(items=[_model_info(model) for model in parts.registry.models()], llm=parts.explainer.llm)
 
 
 def _model_info(model: ServedModel) -> ModelCardInfo:

@@ -184,9 +184,10 @@ class ModelCardInfo(BaseModel):
 
 
 class ModelList(BaseModel):
-    """The served models."""
+    """The served models, and the LLM that puts their results into words."""
 
     items: list[ModelCardInfo]
+    llm: str | None = Field(description="The LLM that explains; null where the template does")
 
 
 class ProblemDocument(BaseModel):

@@ -39,9 +39,9 @@ class Explainer:
             await self._llm.close()
 
     @property
-    def has_llm(self) -> bool:
-        """Whether an LLM is configured."""
-        return self._llm is not None
+    def llm(self) -> str | None:
+        """Name of the LLM, where one is configured."""
+        return None if self._settings is None else self._settings.model
 
     def from_template(self, facts: Mapping[str, Any], language: Language) -> Explanation:
         """The template's explanation, at once."""

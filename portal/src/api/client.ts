@@ -10,6 +10,7 @@ export type Classification = Schemas["ClassificationResult"];
 export type Segmentation = Schemas["SegmentationResult"];
 export type Explanation = Schemas["Explanation"];
 export type Model = Schemas["ModelCardInfo"];
+export type Models = Schemas["ModelList"];
 export type Verdict = Schemas["Review"]["verdict"];
 export type Language = Schemas["Explanation"]["language"];
 export type Localised = Model["title"];

@@ -1,6 +1,6 @@
 // What is read from the router and kept in memory: TanStack Query's keys, and how an answer changes them.
 
-import { QueryCache, QueryClient, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { QueryClient, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import {
   type Analysis,
   api,
@@ -8,7 +8,7 @@ import {
   type Explanation,
   type Language,
   listSamples,
-  type Model,
+  type Models,
   Problem,
   type Verdict,
 } from "./client";
@@ -16,7 +16,6 @@ import {
 export const PAGE = 100;
 
 export const queryClient = new QueryClient({
-  queryCache: new QueryCache(),
   defaultOptions: {
     queries: {
       staleTime: 10_000,
@@ -34,8 +33,8 @@ export const analysisQuery = (id: string) =>
 
 export const modelsQuery = queryOptions({
   queryKey: ["models"],
-  queryFn: async ({ signal }) => (await data<{ items: Model[] }>(api.GET("/api/models", { signal }))).items,
-  refetchInterval: (query) => (query.state.data?.length ? false : 5_000),
+  queryFn: ({ signal }) => data<Models>(api.GET("/api/models", { signal })),
+  refetchInterval: (query) => (query.state.data?.items.length ? false : 5_000),
 });
 
 export const samplesQuery = queryOptions({ queryKey: ["samples"], queryFn: listSamples, staleTime: Infinity });

@@ -574,11 +574,16 @@ export interface components {
         };
         /**
          * ModelList
-         * @description The served models.
+         * @description The served models, and the LLM that puts their results into words.
          */
         ModelList: {
             /** Items */
             items: components["schemas"]["ModelCardInfo"][];
+            /**
+             * Llm
+             * @description The LLM that explains; null where the template does
+             */
+            llm: string | null;
         };
         /**
          * ProblemDocument

@@ -148,6 +148,7 @@ export const en = {
   byTemplate: "Fixed wording from the figures",
   byLlm: "Written by {{model}}, its numbers checked against the figures",
   explaining: "A language model is writing…",
+  translate: "In English",
   explainAgain: "Write again",
   explanationKept: "The language model did not answer; these words stand.",
   numbersHint: "Point at a number to see where it comes from.",

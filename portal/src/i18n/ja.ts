@@ -149,6 +149,7 @@ export const ja: Words = {
   byTemplate: "数値に基づく定型文",
   byLlm: "{{model}} が作成し、数値と照合済み",
   explaining: "言語モデルが作成中です…",
+  translate: "日本語で",
   explainAgain: "作り直す",
   explanationKept: "言語モデルが応答しなかったため、この文章のままです。",
   numbersHint: "数値を指すと、その出典を示します。",

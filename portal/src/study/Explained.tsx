@@ -1,6 +1,7 @@
+import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import type { Analysis } from "../api/client";
-import { useExplain } from "../api/queries";
+import { modelsQuery, useExplain } from "../api/queries";
 import { useFormat } from "../i18n/format";
 import { ProblemAlert } from "../ui/ProblemText";
 import { useUploads } from "../uploads/queue";
@@ -11,23 +12,23 @@ export function Explained({ analysis }: { analysis: Analysis }) {
   const { t, language } = useFormat();
   const { explanation } = analysis;
   const explain = useExplain(analysis.id);
+  const { data: models } = useQuery(modelsQuery);
   const coming = useUploads(({ uploads }) =>
     uploads.some((one) => one.analysis?.id === analysis.id && one.step === "explaining"),
   );
   const cut = useMemo(() => pieces(explanation.text, analysis), [explanation.text, analysis]);
   const busy = explain.isPending || coming;
-  const stayed =
-    explain.isSuccess &&
-    explain.data.text === explanation.text &&
-    explanation.source === "template" &&
-    explain.variables === language;
+  const foreign = explanation.language !== language;
+  const stayed = explain.isSuccess && !busy && models?.llm && explanation.source === "template";
   return (
     <section className="explained" aria-label={t("explanation")} aria-busy={busy}>
       <header className="row">
         <h2>{t("explanation")}</h2>
-        <button type="button" className="small push" disabled={busy} onClick={() => explain.mutate(language)}>
-          {explanation.language === language ? t("explainAgain") : language === "ja" ? "日本語で" : "In English"}
-        </button>
+        {(models?.llm || foreign) && (
+          <button type="button" className="small push" disabled={busy} onClick={() => explain.mutate(language)}>
+            {foreign ? t("translate") : t("explainAgain")}
+          </button>
+        )}
       </header>
       <p lang={explanation.language} className="words">
         {cut.map(({ text, key }, n) =>
@@ -55,7 +56,7 @@ export function Explained({ analysis }: { analysis: Analysis }) {
           : explanation.source === "template"
             ? t("byTemplate")
             : t("byLlm", { model: explanation.model ?? "" })}
-        {stayed && !busy && ` ${t("explanationKept")}`}
+        {stayed && ` ${t("explanationKept")}`}
       </p>
       <p className="dim">{t("numbersHint")}</p>
       {explain.error && <ProblemAlert problem={explain.error} />}

@@ -35,7 +35,7 @@ function Study({ analysis }: { analysis: Analysis }) {
   const { data: models } = useQuery(modelsQuery);
   const shown = useRef<Shown>(null);
   const { model, result } = analysis;
-  const card = models?.find((one) => one.name === model.name && one.version === model.version);
+  const card = models?.items.find((one) => one.name === model.name && one.version === model.version);
   const gone = models !== undefined && card === undefined;
   return (
     <div className={`study ${result.task}`}>

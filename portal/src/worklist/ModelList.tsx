@@ -11,9 +11,9 @@ export function ModelList() {
     <section className="models" aria-label={t("models")}>
       <h2>{t("models")}</h2>
       {error && <ProblemAlert problem={error} retry={() => void refetch()} />}
-      {data?.length === 0 && <p role="status">{t("noModels")}</p>}
-      {data
-        ?.filter((model) => model.modality)
+      {data?.items.length === 0 && <p role="status">{t("noModels")}</p>}
+      {data?.items
+        .filter((model) => model.modality)
         .map((model) => (
           <details key={`${model.name} ${model.variant}`}>
             <summary>
