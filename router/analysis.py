@@ -20,7 +20,7 @@ from . import pictures, telemetry
 from .decode.decoder import Decoder
 from .decode.limits import UploadedFile
 from .dispatch import Dispatch, dispatch
-from .explanation import Explainer, Pictures
+from .explanation import Explainer, Pictures, Said
 from .inference import InferenceClient
 from .registry import Registry
 from .result import Analysis, Explanation, InputInfo, Language, ModalityInfo, ModelInfo, Result, SpacingMm
@@ -99,14 +99,14 @@ class Analyser:
         ).inc()
         return analysis
 
-    async def explain(self, analysis: Analysis, language: Language) -> Explanation:
-        """Explain a stored analysis and keep the words: the LLM's.
+    async def explain(self, analysis: Analysis, language: Language, said: Said = lambda _: None) -> Explanation:
+        """Explain a stored analysis and keep the words: the LLM's, of which `said` hears as they come.
 
         Where it has nothing to show, words that are there in that language stay; else they are the template's.
         """
         facts = _facts(analysis.result, analysis.model)
         pictures_of = self._pictures_for_llm(analysis)
-        explanation = await self.explainer.from_llm(facts, language, pictures_of)
+        explanation = await self.explainer.from_llm(facts, language, pictures_of, said)
         if explanation is None:
             kept = analysis.explanation
             explanation = kept if kept.language == language else self.explainer.from_template(facts, language)

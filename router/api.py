@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from . import pictures, reviews, telemetry, upload
+from . import events, pictures, reviews, upload
 from .analysis import Analyser
 from .decode.limits import DecodeLimits
-from .errors import Problem
 from .registry import ServedModel
 from .result import (
     Analysis,
     AnalysisList,
     Explanation,
     ExplanationRequest,
+    Language,
     ModelCardInfo,
     ModelList,
     ProblemDocument,
@@ -44,11 +42,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 NO_STORE = {"Cache-Control": "no-store"}
 """Pictures of patients are not left in caches."""
 
-INTERNAL = "something went wrong in the router; its log says what happened"
-
-_running: set[asyncio.Task[None]] = set()
-"""Keeps a reference to each streamed analysis; the event loop alone would let it be collected."""
-
 router = APIRouter(prefix="/api", responses=PROBLEMS)
 Id = Annotated[str, Path(alias="id", description="Of the analysis")]
 Number = Annotated[int, Path(alias="n", ge=0, description="Of the image in series order, from 0")]
@@ -66,14 +59,15 @@ def _parts(request: Request) -> Analyser:
     openapi_extra=upload.OPENAPI,
     summary="Analyse one image or one series",
     description="With `Accept: text/event-stream` it streams events: `progress` {step}, `result` (the analysis, with "
-    "the template's explanation), `explanation` where an LLM follows, and `error` (a problem) where it fails.",
+    "the template's explanation), `words` {text} where an LLM writes, `explanation`, and `error` (a problem) where it "
+    "fails.",
 )
 async def create_analysis(request: Request) -> Response:
     """Receive, analyse, store, answer."""
     received = await upload.receive(request, DecodeLimits())
     analyser = _parts(request)
-    if "text/event-stream" in request.headers.get("accept", ""):
-        return EventSourceResponse(_events(analyser, received), headers=NO_STORE)
+    if _wants_events(request):
+        return events.stream(partial(_analyse, analyser, received), NO_STORE)
     with received:
         analysis = await analyser.analyse(received.order, lambda _: None)
     explanation = await analyser.explain(analysis, received.order.language)
@@ -85,43 +79,29 @@ async def create_analysis(request: Request) -> Response:
     )
 
 
-async def _events(analyser: Analyser, received: upload.Upload) -> AsyncIterator[ServerSentEvent]:
-    """The events of one analysis; a problem is the last of them."""
-    events: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue()
+def _wants_events(request: Request) -> bool:
+    return events.TYPE in request.headers.get("accept", "")
 
-    def send(event: str, data: str) -> None:
-        events.put_nowait(ServerSentEvent(data, event=event))
+
+async def _analyse(analyser: Analyser, received: upload.Upload, send: events.Send) -> None:
+    """Analyse an upload, and send each step, the result, and the words of an explanation that follows."""
 
     def progress(step: str) -> None:
-        send("progress", f'{{"step":"{step}"}}')
+        send("progress", json.dumps({"step": step}))
 
-    async def work() -> None:
-        try:
-            with received:
-                progress("received")
-                analysis = await analyser.analyse(received.order, progress)
-            send("result", analysis.model_dump_json())
-            if analyser.explainer.llm is not None:
-                progress("explaining")
-            explanation = await analyser.explain(analysis, received.order.language)
-            if explanation != analysis.explanation:
-                send("explanation", explanation.model_dump_json())
-        except Problem as problem:
-            telemetry.REFUSALS.labels(problem.slug).inc()
-            send("error", json.dumps(problem.document()))
-        except Exception:
-            telemetry.log.exception("analysis failed")
-            send("error", json.dumps(Problem(INTERNAL).document()))
-        finally:
-            events.put_nowait(None)
+    with received:
+        progress("received")
+        analysis = await analyser.analyse(received.order, progress)
+    send("result", analysis.model_dump_json())
+    if analyser.explainer.llm is not None:
+        progress("explaining")
+    await _explain(analyser, analysis, received.order.language, send)
 
-    # The analysis goes on where the reader goes away: what was accepted is finished and stored.
-    task = asyncio.create_task(work())
-    _running.add(task)
-    task.add_done_callback(_running.discard)
-    while (event := await events.get()) is not None:
-        yield event
-    await task
+
+async def _explain(analyser: Analyser, analysis: Analysis, language: Language, send: events.Send) -> None:
+    """Explain an analysis, and send the words as they come, then the explanation."""
+    said = await analyser.explain(analysis, language, lambda words: send("words", json.dumps({"text": words})))
+    send("explanation", said.model_dump_json())
 
 
 @router.get("/analyses", response_model=AnalysisList, summary="List analyses, the newest first")
@@ -151,12 +131,17 @@ async def delete_analysis(request: Request, analysis_id: Id) -> Response:
     "/analyses/{id}/explanation",
     response_model=Explanation,
     summary="Explain a stored analysis again",
-    description="In another language, or by the LLM after it has not answered. Where it does not, by the template.",
+    description="In another language, or by the LLM after it has not answered. Where it does not, by the template. "
+    "With `Accept: text/event-stream` it streams events: `words` {text} as they come, then `explanation`.",
 )
-async def create_explanation(request: Request, analysis_id: Id, wanted: ExplanationRequest) -> Explanation:
+async def create_explanation(request: Request, analysis_id: Id, wanted: ExplanationRequest) -> Response:
     """The new explanation, in the place of the earlier one."""
     analyser = _parts(request)
-    return await analyser.explain(await analyser.store.get(analysis_id), wanted.language)
+    analysis = await analyser.store.get(analysis_id)
+    if _wants_events(request):
+        return events.stream(partial(_explain, analyser, analysis, wanted.language), NO_STORE)
+    explanation = await analyser.explain(analysis, wanted.language)
+    return JSONResponse(explanation.model_dump(mode="json"), headers=NO_STORE)
 
 
 @router.put("/analyses/{id}/review", response_model=Analysis, summary="Say what a reader thinks of a result")

@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
-from . import api, telemetry
+from . import api, events, telemetry
 from .analysis import Analyser
 from .decode.decoder import Decoder
 from .errors import ModelUnavailable, NotFound, Problem
@@ -187,4 +187,4 @@ async def _on_http(_: Request, error: Exception) -> Response:
 
 async def _on_bug(_: Request, error: Exception) -> Response:
     telemetry.log.error("request failed", exc_info=error)
-    return _problem(Problem(api.INTERNAL))
+    return _problem(Problem(events.INTERNAL))

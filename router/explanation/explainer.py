@@ -14,7 +14,7 @@ from router.result import Explanation, Language
 
 from . import template
 from .checks import RejectedReply
-from .llm import LlmClient, LlmSettings, Pictures
+from .llm import LlmClient, LlmSettings, Pictures, Said
 
 FAILURES_TO_OPEN = 3
 SECONDS_OPEN = 30
@@ -48,12 +48,17 @@ class Explainer:
         return Explanation(text=template.explain(facts, language), source="template", language=language, model=None)
 
     async def from_llm(
-        self, facts: Mapping[str, Any], language: Language, pictures: Callable[[], Awaitable[Pictures]] | None
+        self,
+        facts: Mapping[str, Any],
+        language: Language,
+        pictures: Callable[[], Awaitable[Pictures]] | None,
+        said: Said,
     ) -> Explanation | None:
         """The LLM's explanation, or None where there is none to show.
 
         Args:
             pictures: makes the pictures; None where there are none, or where they must not leave.
+            said: told the words so far, as they come.
         """
         if self._llm is None or self._settings is None:
             return None
@@ -61,7 +66,7 @@ class Explainer:
         try:
             async with await self._breakers.get_breaker("llm"):
                 made = await wanted() if wanted is not None else None
-                text = await self._llm.explain(facts, language, made)
+                text = await self._llm.explain(facts, language, made, said)
         except (RejectedReply, openai.OpenAIError, TimeoutError, OpenedState) as error:
             reason = error.reason if isinstance(error, RejectedReply) else type(error).__name__
             telemetry.LLM_REJECTIONS.labels(reason).inc()

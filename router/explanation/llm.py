@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import openai
 from openai.types.chat import ChatCompletionContentPartParam
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 
 from router.result import Language
 
@@ -41,6 +43,9 @@ class Reply(BaseModel):
     finding: str
     evidence: str
     limits: str
+
+
+Said = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,11 @@ class LlmClient:
         """Close the connections."""
         await self._client.close()
 
-    async def explain(self, facts: Mapping[str, Any], language: Language, pictures: Pictures | None) -> str:
+    async def explain(self, facts: Mapping[str, Any], language: Language, pictures: Pictures | None, said: Said) -> str:
         """The explanation in the LLM's words.
+
+        Args:
+            said: told the words so far, each time that a part of the reply is complete and has passed every check.
 
         Raises:
             RejectedReply: it answered with something that is not shown.
@@ -89,23 +97,48 @@ class LlmClient:
             rules = f"{rules}\n{_PICTURES}"
             content += [_image_part(png) for png in (pictures.original, pictures.overlay, pictures.heatmap)]
         # The client's own timeout is per read, so a server that sends a byte a second would never meet it.
+        written = words = ""
         async with asyncio.timeout(self._settings.timeout_seconds):
-            completion = await self._client.chat.completions.create(
+            stream = await self._client.chat.completions.create(
                 model=self._settings.model,
                 messages=[{"role": "system", "content": rules}, {"role": "user", "content": content}],
                 response_format={
                     "type": "json_schema",
                     "json_schema": {"name": "explanation", "strict": True, "schema": Reply.model_json_schema()},
                 },
+                stream=True,
             )
+            async for chunk in stream:
+                # The client does not check what it decodes: other events than a completion's are passed over.
+                written += "".join(choice.delta.content or "" for choice in chunk.choices or [] if choice.delta)
+                complete = _joined(_complete_parts(written), language)
+                if complete != words:
+                    words = complete
+                    with suppress(RejectedReply):  # The whole reply is judged at its end.
+                        check(words, facts, language)
+                        said(words)
         try:
-            reply = Reply.model_validate_json(completion.choices[0].message.content or "")
-        except (ValidationError, IndexError, AttributeError, TypeError):
-            # The client does not check what it decodes: a proxy's HTML page comes back as a string.
+            reply = Reply.model_validate_json(written)
+        except ValidationError:
             raise RejectedReply("schema") from None
-        text = ("" if language == "ja" else " ").join([reply.finding, reply.evidence, reply.limits])
+        text = _joined([reply.finding, reply.evidence, reply.limits], language)
         check(text, facts, language)
         return text
+
+
+def _joined(parts: list[str], language: Language) -> str:
+    return ("" if language == "ja" else " ").join(parts)
+
+
+def _complete_parts(written: str) -> list[str]:
+    """The parts of an unfinished reply that are complete; a string that is still being written is left out."""
+    try:
+        reply = from_json(written, allow_partial=True)
+    except ValueError:
+        return []
+    if not isinstance(reply, dict):
+        return []
+    return [reply[name] for name in Reply.model_fields if isinstance(reply.get(name), str)]
 
 
 def _image_part(png: bytes) -> ChatCompletionContentPartParam:

@@ -73,8 +73,11 @@ def test_an_llm_writes_the_explanation_and_its_failure_is_said(
     llm.reply = {"finding": "The image is labelled normal.", "evidence": "The heat is weak.", "limits": "Research use."}
     router = start_router(llm_base_url=llm.url, llm_model="words-1", llm_send_images=False)
     page = open_page(router)
+    llm.pause.set()
     Worklist(page).open_sample("Chest X-ray, clear lungs")
     explanation = page.get_by_role("region", name="Explanation")
+    expect(explanation).to_contain_text("The image is labelled normal.A language model is writing…")
+    llm.go_on.set()
     expect(explanation).to_contain_text("The image is labelled normal. The heat is weak. Research use.")
     expect(explanation).to_contain_text("Written by words-1, its numbers checked against the figures")
     llm.behaviour = "status-500"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +25,7 @@ class FakeLlm:
         behaviour: "answer", "status-429", "status-500", "hang", "drip" (a byte a second) or "no-json".
         requests: the decoded bodies of all requests.
         bodies: their bytes.
+        pause, go_on: once `pause` is set, an answer waits after its first part until `go_on` is.
     """
 
     def __init__(self) -> None:
@@ -31,28 +34,36 @@ class FakeLlm:
         self.requests: list[dict[str, Any]] = []
         self.bodies: list[bytes] = []
         self.url = ""
+        self.pause, self.go_on = threading.Event(), threading.Event()
 
     async def complete(self, request: Request) -> Response:
         body = await request.body()
         self.bodies.append(body)
         self.requests.append(json.loads(body))
         content = self.reply if isinstance(self.reply, str) else json.dumps(self.reply, ensure_ascii=False)
-        answer = {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 0,
-            "model": "fake",
-            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}],
-        }
         if self.behaviour.startswith("status-"):
             return JSONResponse({"error": {"message": "no"}}, int(self.behaviour.removeprefix("status-")))
         if self.behaviour == "hang":
             await asyncio.sleep(30)
         if self.behaviour == "drip":
-            return StreamingResponse(self._drip(json.dumps(answer).encode()), media_type="application/json")
+            return StreamingResponse(self._drip(b"".join(self._chunks(content))), media_type="text/event-stream")
         if self.behaviour == "no-json":
             return Response("<html>proxy error</html>", media_type="text/html")
-        return JSONResponse(answer)
+        return StreamingResponse(self._answer(content), media_type="text/event-stream")
+
+    async def _answer(self, content: str) -> AsyncIterator[bytes]:
+        for chunk in self._chunks(content):
+            if self.pause.is_set() and b"evidence" in chunk:
+                await asyncio.to_thread(self.go_on.wait)
+            yield chunk
+
+    def _chunks(self, content: str) -> Iterator[bytes]:
+        """The answer as a stream of chat completion chunks, each with one word or so."""
+        for piece in [*re.findall(r"\s*\S+", content), None]:
+            choice = {"index": 0, "delta": {"content": piece or ""}, "finish_reason": None if piece else "stop"}
+            chunk = {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "fake", "choices": [choice]}
+            yield f"data: {json.dumps(chunk)}\n\n".encode()
+        yield b"data: [DONE]\n\n"
 
     async def _drip(self, data: bytes) -> AsyncIterator[bytes]:
         for byte in data:

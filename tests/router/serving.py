@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -63,3 +64,13 @@ def router_settings(folder: Path, endpoints: dict[str, str], samples: Path, **ch
             **changes,
         }
     )
+
+
+def sse(response: httpx.Response) -> list[tuple[str, Any]]:
+    """The events of a finished stream."""
+    events = []
+    for block in response.text.replace("\r\n", "\n").strip().split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            events.append((lines["event"], json.loads(lines["data"])))
+    return events

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,12 @@ import httpx
 import numpy as np
 import pytest
 from hostile import HOSTILE
-from serving import StartRouter
+from serving import StartRouter, sse
 from uploads import png_bytes, read_image
 
 
 def send(client: httpx.Client, *files: tuple[str, bytes], **fields: str) -> httpx.Response:
     return client.post("/api/analyses", files=[("files", file) for file in files], data=fields)
-
-
-def sse(response: httpx.Response) -> list[tuple[str, Any]]:
-    """The events of a finished stream."""
-    events = []
-    for block in response.text.replace("\r\n", "\n").strip().split("\n\n"):
-        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
-        if lines:
-            events.append((lines["event"], json.loads(lines["data"])))
-    return events
 
 
 def test_an_xray_is_classified_with_heat_map_and_explanation(shared_router: httpx.Client, samples: Path) -> None:
@@ -174,10 +163,11 @@ def test_a_stream_tells_each_step_and_then_the_stored_result(shared_router: http
         headers={"Accept": "text/event-stream"},
     )
     events = sse(response)
-    assert [data["step"] for event, data in events[:-1]] == ["received", "decoded", "dispatched", "predicted", "stored"]
-    event, analysis = events[-1]
+    assert [data["step"] for event, data in events[:-2]] == ["received", "decoded", "dispatched", "predicted", "stored"]
+    event, analysis = events[-2]
     assert event == "result"
     assert shared_router.get(f"/api/analyses/{analysis['id']}").json()["result"] == analysis["result"]
+    assert events[-1] == ("explanation", analysis["explanation"])
 
 
 def test_a_stream_ends_in_a_problem_where_the_upload_is_refused(shared_router: httpx.Client) -> None:

@@ -14,7 +14,7 @@ import pytest
 from fake_llm import FakeLlm
 from hostile import dicom_bytes
 from PIL import Image
-from serving import StartProcess, StartRouter
+from serving import StartProcess, StartRouter, sse
 from uploads import png_bytes
 
 from router.explanation import template
@@ -165,6 +165,29 @@ def test_a_stored_analysis_is_explained_again_in_another_language(shared_router:
     assert shared_router.post("/api/analyses/none/explanation", json={"language": "en"}).status_code == 404
 
 
+def test_words_come_part_by_part_and_only_those_that_pass_the_checks(
+    start_router: StartRouter, llm: FakeLlm, samples: Path
+) -> None:
+    client = start_router(**configured(llm))
+    analysis = ask(client, (samples / "chest-xray.dcm").read_bytes())
+    first = "The image is labelled by the model."
+    for evidence, source, told in (
+        ("The heat is weak.", "llm", [first, f"{first} The heat is weak.", f"{first} The heat is weak. Research use."]),
+        ("Give antibiotics.", "template", [first]),
+    ):
+        llm.reply = {"finding": first, "evidence": evidence, "limits": "Research use."}
+        response = client.post(
+            f"/api/analyses/{analysis['id']}/explanation",
+            json={"language": "en"},
+            headers={"Accept": "text/event-stream"},
+        )
+        seen = sse(response)
+        assert [data["text"] for name, data in seen if name == "words"] == told
+        name, explanation = seen[-1]
+        assert (name, explanation["source"]) == ("explanation", source)
+        client.post(f"/api/analyses/{analysis['id']}/explanation", json={"language": "ja"})
+
+
 def test_an_llm_that_was_down_is_asked_again_and_its_words_outlive_its_next_failure(
     start_router: StartRouter, llm: FakeLlm, samples: Path
 ) -> None:
@@ -259,6 +282,6 @@ def test_in_a_stream_the_result_comes_before_the_llm_is_done(
         headers={"Accept": "text/event-stream"},
     )
     names = [line.removeprefix("event: ") for line in response.text.splitlines() if line.startswith("event: ")]
-    assert names[-3:] == ["result", "progress", "explanation"]
+    assert names[-6:] == ["result", "progress", "words", "words", "words", "explanation"]
     stored = client.get("/api/analyses").json()["items"][0]
     assert stored["explanation"]["source"] == "llm"

@@ -82,42 +82,57 @@ export async function sampleFile(name: string): Promise<File> {
   return new File([await fetchBlob(`/samples/${encodeURIComponent(name)}`)], name);
 }
 
-export type Told = {
-  progress: (step: string) => void;
-  result: (analysis: Analysis) => void;
-  explanation: (explanation: Explanation) => void;
-};
+/** The events of a streamed answer; throws the Problem of an `error` event. */
+async function* events(url: string, init: RequestInit): AsyncGenerator<{ event: string; told: unknown }> {
+  const response = await asked(url, {
+    ...init,
+    method: "POST",
+    headers: { ...init.headers, Accept: "text/event-stream" },
+  });
+  const parsed = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+  const reader = parsed?.getReader();
+  for (;;) {
+    const next = await reader?.read();
+    if (!next || next.done) return;
+    const { event = "message", data: text } = next.value;
+    const told = JSON.parse(text);
+    if (event === "error") throw described(told, told.status === 503 ? 5 : null);
+    yield { event, told };
+  }
+}
+
+/** What is told of an explanation: its words so far, while an LLM writes, then all of it. */
+export type Explaining = { words: (text: string) => void; explanation: (explanation: Explanation) => void };
+export type Analysing = Explaining & { progress: (step: string) => void; result: (analysis: Analysis) => void };
+
+function tellOfExplanation(event: string, told: unknown, tell: Explaining): void {
+  if (event === "words") tell.words((told as { text: string }).text);
+  if (event === "explanation") tell.explanation(told as Explanation);
+}
 
 /**
  * Send the files of one analysis and tell of each event until the stream ends.
  *
  * Throws a Problem where the router refuses them, or where the stream ends before a result.
  */
-export async function analyse(files: File[], language: Language, tell: Told, signal: AbortSignal): Promise<void> {
+export async function analyse(files: File[], language: Language, tell: Analysing, signal: AbortSignal): Promise<void> {
   const body = new FormData();
   for (const file of files) body.append("files", file);
   body.append("language", language);
-  const response = await asked("/api/analyses", {
-    method: "POST",
-    body,
-    headers: { Accept: "text/event-stream" },
-    signal,
-  });
-  const events = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-  const reader = events?.getReader();
   let answered = false;
-  for (;;) {
-    const next = await reader?.read();
-    if (!next || next.done) break;
-    const { event, data: text } = next.value;
-    const told = JSON.parse(text);
-    if (event === "error") throw described(told, told.status === 503 ? 5 : null);
-    if (event === "progress") tell.progress(told.step);
-    if (event === "explanation") tell.explanation(told);
+  for await (const { event, told } of events("/api/analyses", { body, signal })) {
+    if (event === "progress") tell.progress((told as { step: string }).step);
     if (event === "result") {
       answered = true;
-      tell.result(told);
+      tell.result(told as Analysis);
     }
+    tellOfExplanation(event, told, tell);
   }
   if (!answered) throw new Problem(0, "broken", "", "");
+}
+
+/** Explain a stored analysis again. */
+export async function explain(id: string, language: Language, tell: Explaining): Promise<void> {
+  const init = { body: JSON.stringify({ language }), headers: { "Content-Type": "application/json" } };
+  for await (const { event, told } of events(`${pictures(id)}/explanation`, init)) tellOfExplanation(event, told, tell);
 }

@@ -5,7 +5,9 @@ import {
   type Analysis,
   api,
   data,
+  type Explaining,
   type Explanation,
+  explain,
   type Language,
   listSamples,
   type Models,
@@ -68,13 +70,21 @@ export function useReview(id: string) {
   });
 }
 
+/** What hears of an explanation and shows it: the words so far as those of the LLM, then what is kept. */
+export function explaining(id: string, language: Language): Explaining {
+  const show = (change: (before: Explanation) => Explanation) =>
+    queryClient.setQueryData(
+      analysisQuery(id).queryKey,
+      (analysis) => analysis && { ...analysis, explanation: change(analysis.explanation) },
+    );
+  return {
+    words: (text) => show((before) => ({ ...before, text, language, source: "llm" })),
+    explanation: (explanation) => show(() => explanation),
+  };
+}
+
 export function useExplain(id: string) {
-  const keep = useKept();
-  return useMutation({
-    mutationFn: (language: Language) =>
-      data<Explanation>(api.POST("/api/analyses/{id}/explanation", { params: { path: { id } }, body: { language } })),
-    onSuccess: (explanation) => keep(id, (analysis) => ({ ...analysis, explanation })),
-  });
+  return useMutation({ mutationFn: (language: Language) => explain(id, language, explaining(id, language)) });
 }
 
 export function useRemove(id: string) {

@@ -19,7 +19,7 @@ export interface paths {
         put?: never;
         /**
          * Analyse one image or one series
-         * @description With `Accept: text/event-stream` it streams events: `progress` {step}, `result` (the analysis, with the template's explanation), `explanation` where an LLM follows, and `error` (a problem) where it fails.
+         * @description With `Accept: text/event-stream` it streams events: `progress` {step}, `result` (the analysis, with the template's explanation), `words` {text} where an LLM writes, `explanation`, and `error` (a problem) where it fails.
          */
         post: operations["create_analysis_api_analyses_post"];
         delete?: never;
@@ -63,7 +63,7 @@ export interface paths {
         put?: never;
         /**
          * Explain a stored analysis again
-         * @description In another language, or by the LLM after it has not answered. Where it does not, by the template.
+         * @description In another language, or by the LLM after it has not answered. Where it does not, by the template. With `Accept: text/event-stream` it streams events: `words` {text} as they come, then `explanation`.
          */
         post: operations["create_explanation_api_analyses__id__explanation_post"];
         delete?: never;

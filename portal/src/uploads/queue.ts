@@ -1,8 +1,8 @@
 // The uploads of this visit: two at a time, each with its progress. A reload forgets them; what was stored stays.
 
 import { create } from "zustand";
-import { type Analysis, analyse, Problem } from "../api/client";
-import { analysisQuery, queryClient, WORKLIST } from "../api/queries";
+import { type Analysing, type Analysis, analyse, type Explaining, Problem } from "../api/client";
+import { analysisQuery, explaining, queryClient, WORKLIST } from "../api/queries";
 import { useSettings } from "../settings";
 import type { Group } from "./group";
 
@@ -102,17 +102,17 @@ async function run(upload: Upload) {
   }
 }
 
-function tell(key: number) {
-  let id = "";
+function tell(key: number): Analysing {
+  let shown: Explaining | null = null;
   return {
-    progress: (step: string) => change(key, { step }),
-    result: (analysis: Analysis) => {
-      id = analysis.id;
-      queryClient.setQueryData(analysisQuery(id).queryKey, analysis);
+    progress: (step) => change(key, { step }),
+    result: (analysis) => {
+      shown = explaining(analysis.id, analysis.explanation.language);
+      queryClient.setQueryData(analysisQuery(analysis.id).queryKey, analysis);
       change(key, { analysis });
       void queryClient.invalidateQueries({ queryKey: WORKLIST });
     },
-    explanation: (explanation: Analysis["explanation"]) =>
-      queryClient.setQueryData(analysisQuery(id).queryKey, (analysis) => analysis && { ...analysis, explanation }),
+    words: (text) => shown?.words(text),
+    explanation: (explanation) => shown?.explanation(explanation),
   };
 }
