@@ -70,6 +70,26 @@ def test_images_without_a_header_are_asked_about(worklist: Worklist, tmp_path: P
     expect(worklist.done).to_have_text("2 of 2 done")
 
 
+def test_folders_of_images_are_asked_about_one_by_one_and_an_empty_one_is_said(
+    worklist: Worklist, tmp_path: Path
+) -> None:
+    for folder in ("one", "two", "none"):
+        (tmp_path / folder).mkdir()
+    for number in range(4):
+        picture = png_bytes(np.full((64, 64), 90 + number, np.uint8))
+        (tmp_path / ("one" if number < 2 else "two") / f"{number}.png").write_bytes(picture)
+    worklist.send_folder(tmp_path)
+    dialog = worklist.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("one")
+    worklist.page.keyboard.press("Escape")
+    expect(dialog).to_contain_text("two")
+    dialog.get_by_role("button", name="Slices of one series").click()
+    expect(worklist.uploads).to_have_count(1)
+    (tmp_path / "none/.DS_Store").write_bytes(b"x")
+    worklist.send_folder(tmp_path / "none")
+    expect(worklist.page.get_by_text("There is no file in that.")).to_be_visible()
+
+
 def test_dropped_files_are_taken(worklist: Worklist, samples: Path) -> None:
     devtools = worklist.page.context.new_cdp_session(worklist.page)
     box = worklist.page.locator(".drop").bounding_box()

@@ -14,6 +14,7 @@ export function DropZone() {
   const { t, language } = useFormat();
   const [, go] = useLocation();
   const [over, setOver] = useState(false);
+  const [nothing, setNothing] = useState(false);
   const [unclear, setUnclear] = useState<Group[]>([]);
   const files = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
@@ -34,7 +35,9 @@ export function DropZone() {
   }
 
   async function take(dropped: Dropped[]) {
-    const grouping = await group(images(dropped));
+    const files = images(dropped);
+    setNothing(files.length === 0);
+    const grouping = await group(files);
     setUnclear(grouping.unclear);
     if (grouping.sure.length > 0) start(grouping.sure);
   }
@@ -74,6 +77,7 @@ export function DropZone() {
           </button>
         </div>
         <p className="dim">{t("privacy")}</p>
+        {nothing && <p role="alert">{t("nothingToSend")}</p>}
         <Chooser of={files} label={t("chooseFiles")} take={take} />
         <Chooser of={folder} label={t("chooseFolder")} take={take} folder />
       </div>
@@ -97,6 +101,7 @@ export function DropZone() {
       )}
       {asked && (
         <Dialog
+          key={asked.name}
           title={t("seriesTitle", { count: asked.files.length })}
           close={() => setUnclear((left) => left.slice(1))}
         >

@@ -34,5 +34,10 @@ async function walk(entry: FileSystemEntry): Promise<Dropped[]> {
 
 const IGNORED = /^(\.|thumbs\.db$|desktop\.ini$|dicomdir$)/i;
 
-/** Without what file systems and media add beside images. */
-export const images = (dropped: Dropped[]) => dropped.filter(({ file }) => file.size > 0 && !IGNORED.test(file.name));
+const { compare } = new Intl.Collator("en", { numeric: true });
+
+/** Without what file systems and media add beside images, and in the order of their names: 2.png before 10.png. */
+export const images = (dropped: Dropped[]) =>
+  dropped
+    .filter(({ file }) => file.size > 0 && !IGNORED.test(file.name))
+    .sort((one, other) => compare(one.folder, other.folder) || compare(one.file.name, other.file.name));
