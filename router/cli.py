@@ -111,6 +111,8 @@ def _print_analysis(analysis: dict[str, Any], url: str) -> None:
     table.add_column(overflow="fold")  # Japanese has no spaces to break at, and an address must not lose its end.
     table.add_row("input", f"{analysis['input']['images']} image(s), {analysis['input']['kind']}")
     table.add_row("modality", f"{modality['label']} (by {modality['source']}{confidence})")
+    if modality["doubtful"]:
+        table.add_row("mind", "the image itself does not look like that; header or choice may be wrong")
     table.add_row("model", f"{model['name']} {model['version']} ({model['variant']}, {model['runtime']})")
     if result["task"] == "classification":
         listed = ", ".join(f"{label} {value:.1%}" for label, value in result["probabilities"].items())

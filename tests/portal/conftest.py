@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from pages import OpenPage
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -24,6 +24,7 @@ ARGUMENTS = [
 def browser(light_servers: dict[str, str]) -> Iterator[Browser]:
     """Chromium, after the model servers: Playwright keeps an event loop in this thread, and they start in their own."""
     assert light_servers
+    expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium
