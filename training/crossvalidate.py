@@ -59,7 +59,7 @@ def measure(images: Images, views: dict[str, NDArray[Any]], card: Card, out: Pat
             ]
             return report
         case "segmentation":
-            seen = {AS_IS: images} | {name: view(images) for name, view in RECIPES[card.name].views.items()}
+            seen = RECIPES[card.name].seen(images)
             return measure_segmentation(
                 images, {name: metrics.masks(seen[name], logits, card) for name, logits in views.items()}
             )

@@ -49,6 +49,10 @@ class Recipe:
     views: dict[str, predictions.View] = field(default_factory=dict)
     """Other forms of the held-out images that are measured too."""
 
+    def seen(self, images: datasets.Images) -> dict[str, datasets.Images]:
+        """The images by view, those as they are among them."""
+        return {predictions.AS_IS: images} | {name: view(images) for name, view in self.views.items()}
+
     def at_its_size(self, card: Card) -> Card:
         """The card with the input of this recipe."""
         if self.size is None:

@@ -204,7 +204,7 @@ def main() -> None:
     with torch.no_grad():
         for parameter in final.parameters():
             parameter.copy_(parameter.half().float())
-    seen = {AS_IS: validation} | {name: view(validation) for name, view in recipe.views.items()}
+    seen = recipe.seen(validation)
     views = {name: predict(final, images) for name, images in seen.items()}
     held_out = {name: recipe.figures(seen[name], logits, card) for name, logits in views.items()}
     _replace(out / WEIGHTS_FILE, final.state_dict())
