@@ -33,6 +33,7 @@ export default function CloudView({ analysis, now, go }: Props) {
   const { t, label } = useFormat();
   const [possible] = useState(hasWebGl);
   const turn = useRef<Turn>(null);
+  const moved = useRef(() => {});
   const frame = useRef<HTMLDivElement>(null);
   const { data, error, refetch } = useQuery({
     queryKey: ["points", analysis.id],
@@ -93,8 +94,8 @@ export default function CloudView({ analysis, now, go }: Props) {
       >
         {data && possible && (
           <Stage radius={data.radius}>
-            <Orbit radius={data.radius} of={turn} />
-            <PointCloud points={data} now={now} go={go} />
+            <Orbit radius={data.radius} of={turn} moved={moved} />
+            <PointCloud points={data} now={now} go={go} moved={moved} />
           </Stage>
         )}
       </div>

@@ -1,5 +1,5 @@
 import { useThree } from "@react-three/fiber";
-import { type Ref, useEffect, useImperativeHandle, useMemo } from "react";
+import { type Ref, type RefObject, useEffect, useImperativeHandle, useMemo } from "react";
 import { Vector3 } from "three";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 
@@ -10,8 +10,10 @@ const START = new Vector3(0.45, -0.85, 0.35).normalize();
 /** Its distance in radii, at which all is seen in a square frame. */
 const AWAY = 3.1;
 
-/** Turning and zooming by mouse and finger, and by the buttons of `of`. */
-export function Orbit({ radius, of }: { radius: number; of: Ref<Turn> }) {
+type Props = { radius: number; of: Ref<Turn>; moved: RefObject<() => void> };
+
+/** Turning and zooming by mouse and finger, and by the buttons of `of`; `moved` hears of each step. */
+export function Orbit({ radius, of, moved }: Props) {
   const { camera, gl, invalidate, size } = useThree();
   const away = (AWAY * radius) / Math.min(1, size.width / size.height);
   const controls = useMemo(() => new OrbitControls(camera), [camera]);
@@ -25,10 +27,13 @@ export function Orbit({ radius, of }: { radius: number; of: Ref<Turn> }) {
     controls.enablePan = false;
     controls.minDistance = radius;
     controls.maxDistance = away * 2;
-    controls.addEventListener("change", () => invalidate());
+    controls.addEventListener("change", () => {
+      moved.current();
+      invalidate();
+    });
     reset();
     return () => controls.dispose();
-  }, [camera, controls, gl, invalidate, radius, away]);
+  }, [camera, controls, gl, invalidate, moved, radius, away]);
   useImperativeHandle(of, () => {
     const place = (change: (at: Vector3) => void) => {
       change(camera.position);

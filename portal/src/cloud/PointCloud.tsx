@@ -1,5 +1,5 @@
 import { useThree } from "@react-three/fiber";
-import { useEffect, useMemo } from "react";
+import { type RefObject, useCallback, useEffect, useMemo, useRef } from "react";
 import {
   BufferAttribute,
   BufferGeometry,
@@ -36,11 +36,24 @@ void main() {
   gl_FragColor = colour * (1.0 - far);
 }`;
 
-type Props = { points: Points; now: number; go: (n: number) => void };
+/** Points of each class that are drawn while something moves, where drawing all of them is slow. */
+const FEW = 6_000;
+/** Milliseconds that a frame may take before that is slow. */
+const SLOW = 25;
+/** Milliseconds of rest after which all points are drawn again. */
+const REST = 250;
+
+type Props = {
+  points: Points;
+  now: number;
+  go: (n: number) => void;
+  /** Is called when the camera moves. */
+  moved: RefObject<() => void>;
+};
 
 /** Brain blue, tumour red, the chosen slice glowing cyan; a click goes to the slice of the point it meets. */
-export function PointCloud({ points, now, go }: Props) {
-  const { invalidate, size } = useThree();
+export function PointCloud({ points, now, go, moved }: Props) {
+  const { gl, scene, camera, invalidate, size } = useThree();
   const geometry = useMemo(() => {
     const made = new BufferGeometry();
     made.setAttribute("position", new BufferAttribute(points.positions, 3));
@@ -63,13 +76,43 @@ export function PointCloud({ points, now, go }: Props) {
       }),
     [],
   );
+  const slow = useRef(false);
+  const resting = useRef(0);
+  const thin = useCallback(() => {
+    if (!slow.current) return;
+    geometry.setDrawRange(Math.max(0, points.brain - FEW), Math.min(FEW, points.brain) + FEW);
+    clearTimeout(resting.current);
+    resting.current = window.setTimeout(() => {
+      geometry.setDrawRange(0, Number.POSITIVE_INFINITY);
+      invalidate();
+    }, REST);
+  }, [geometry, points, invalidate]);
+  useEffect(() => {
+    moved.current = thin;
+    return () => clearTimeout(resting.current);
+  }, [moved, thin]);
+  useEffect(() => {
+    // Reading a pixel waits until the frame is there; the first one also compiles the shader.
+    const timed = requestAnimationFrame(() => {
+      gl.render(scene, camera);
+      const context = gl.getContext();
+      const read = () => context.readPixels(0, 0, 1, 1, context.RGBA, context.UNSIGNED_BYTE, new Uint8Array(4));
+      read();
+      const start = performance.now();
+      gl.render(scene, camera);
+      read();
+      slow.current = performance.now() - start > SLOW;
+    });
+    return () => cancelAnimationFrame(timed);
+  }, [gl, scene, camera]);
   useEffect(() => () => geometry.dispose(), [geometry]);
   useEffect(() => () => material.dispose(), [material]);
   useEffect(() => {
     Object.assign(material.uniforms.chosen ?? {}, { value: now });
     Object.assign(material.uniforms.size ?? {}, { value: (size.height * points.radius) / 42 });
+    thin();
     invalidate();
-  }, [material, invalidate, now, points.radius, size.height]);
+  }, [material, invalidate, thin, now, points.radius, size.height]);
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: points of WebGL, not an element of the page; slices have their slider.
     <points

@@ -7,8 +7,10 @@ export type Points = {
   positions: Float32Array;
   /** [n] slice of each point, from 0. */
   slices: Uint16Array;
-  /** [n] 0 brain, 1 tumour. */
+  /** [n] 0 brain, 1 tumour. The brain comes first; within each any part is a sample of the whole. */
   kinds: Uint8Array;
+  /** How many are brain. */
+  brain: number;
   /** Middle of the points, and the distance from it within which nearly all of them lie. */
   centre: number[];
   radius: number;
@@ -24,12 +26,15 @@ export async function pointsOf(id: string, signal: AbortSignal): Promise<Points>
   }
   const count = header.getUint32(8, true);
   const behind = HEADER + 12 * count;
+  const kinds = new Uint8Array(bytes, behind + 2 * count, count);
+  const firstTumour = kinds.indexOf(1);
   const positions = new Float32Array(bytes, HEADER, 3 * count);
   return {
     positions,
     ...extent(positions),
     slices: new Uint16Array(bytes, behind, count),
-    kinds: new Uint8Array(bytes, behind + 2 * count, count),
+    kinds,
+    brain: firstTumour < 0 ? count : firstTumour,
   };
 }
 
