@@ -4,8 +4,11 @@ import {
   BufferAttribute,
   BufferGeometry,
   CustomBlending,
+  Points as Drawn,
+  type Intersection,
   OneFactor,
   OneMinusSrcAlphaFactor,
+  type Raycaster,
   ShaderMaterial,
 } from "three";
 import type { Points } from "./points";
@@ -42,6 +45,14 @@ const FEW = 6_000;
 const SLOW = 25;
 /** Milliseconds of rest after which all points are drawn again. */
 const REST = 250;
+
+/** What a click meets is among all points, also while a sample of them is drawn. */
+function meet(this: Drawn<BufferGeometry>, ray: Raycaster, met: Intersection[]) {
+  const { start, count } = this.geometry.drawRange;
+  this.geometry.setDrawRange(0, Number.POSITIVE_INFINITY);
+  Drawn.prototype.raycast.call(this, ray, met);
+  this.geometry.setDrawRange(start, count);
+}
 
 type Props = {
   points: Points;
@@ -119,6 +130,7 @@ export function PointCloud({ points, now, go, moved }: Props) {
       position={points.centre.map((at) => -at) as [number, number, number]}
       geometry={geometry}
       material={material}
+      raycast={meet}
       // The drag that turns the cloud ends with a click too.
       onClick={({ delta, index }) => {
         const slice = index === undefined ? undefined : points.slices[index];
