@@ -131,10 +131,12 @@ export function PointCloud({ points, now, go, moved }: Props) {
       geometry={geometry}
       material={material}
       raycast={meet}
-      // The drag that turns the cloud ends with a click too.
-      onClick={({ delta, index }) => {
-        const slice = index === undefined ? undefined : points.slices[index];
-        if (delta < 3 && slice !== undefined) go(slice);
+      onClick={(event) => {
+        // The first point is the nearest; without this, those behind it hear of the click too.
+        event.stopPropagation();
+        const slice = event.index === undefined ? undefined : points.slices[event.index];
+        // The drag that turns the cloud ends with a click too.
+        if (event.delta < 3 && slice !== undefined) go(slice);
       }}
     />
   );
