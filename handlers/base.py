@@ -20,7 +20,6 @@ from .contract import oip
 from .contract.archive import verify
 from .contract.card import INPUT, Card
 from .contract.errors import ArchiveError, DeviceError, DokueiError, ProtocolError
-from .contract.preprocess import with_neighbours
 from .settings import Settings
 
 CHUNK = 16
@@ -138,10 +137,10 @@ class Handler(ABC):
         Raises:
             EvidenceError: see `handlers.classifier`.
         """
-        return self.finish(self.run(with_neighbours(images, self.card.input.context)))
+        return self.finish(self.run(images))
 
     def run(self, images: oip.Array) -> Outputs:
-        """Run uint8 [N, H, W, C] images, already between their neighbours, through the graph; raises as `predict`."""
+        """Run uint8 [N, H, W, C] images through the graph; raises as `predict`."""
         names = [output.name for output in self.session.get_outputs()]
         parts = []
         for start in range(0, len(images), CHUNK):
@@ -166,10 +165,7 @@ class Handler(ABC):
         return [replies[index] for index in range(len(exchanges))]
 
     def _answer(self, requests: Mapping[int, oip.InferRequest]) -> dict[int, Reply]:
-        # Neighbours are put beside each slice before requests are joined: they are of the same study.
-        context = self.card.input.context
-        studies = [with_neighbours(request.inputs[INPUT], context) for request in requests.values()]
-        computed = self.run(np.concatenate(studies))
+        computed = self.run(np.concatenate([request.inputs[INPUT] for request in requests.values()]))
         replies = {}
         start = 0
         for index, request in requests.items():

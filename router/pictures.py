@@ -90,8 +90,8 @@ def points(images: Sequence[NDArray[np.uint8]], masks: Sequence[NDArray[np.uint8
         uint16    [n]     slice number, from 0
         uint8     [n]     class: 0 brain, 1 tumour
 
-    The brain comes first. The tumour is whole up to 40,000 points, the brain is sampled evenly down to 40,000, and within a
-    class the order is without a pattern: any part of it is a sample of the whole.
+    The brain comes first. The tumour is whole up to 40,000 points, the brain is sampled evenly down to 40,000, and
+    within a class the order is without a pattern: any part of it is a sample of the whole.
     """
     step_row, step_column, step_slice = 1.0, 1.0, 1.0
     if spacing is not None and spacing.slice is not None:

@@ -95,33 +95,29 @@ _slice_geometry = v2.Compose(
 
 @dataclass(frozen=True)
 class BrainMri:
-    """Changes of a slice between its neighbours; slice and mask change shape together.
+    """Changes of a slice; slice and mask change shape together.
 
-    A third of the slices becomes FLAIR alone, replicated, and some lose their neighbours: what a single uploaded image
-    looks like. Neighbours are dropped by putting the slice itself in their place, as the handler does. In others FLAIR
+    A third of the slices becomes FLAIR alone, replicated: what a single uploaded image looks like. In others FLAIR
     stands for one sequence that was not acquired, as in the public set, and each sequence is brightened by itself:
     contrast agents and scanners differ, and a network that leans on one sequence fails where that one is odd.
     """
 
     flair_alone: float = 0.3
     sequence_missing: float = 0.2
-    no_neighbours: float = 0.15
 
     def __call__(self, pixels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Augment uint8 [slices * 3, H, W] and its mask uint8 [H, W]; both come back as squares of `CROP`."""
+        """Augment uint8 [3, H, W] and its mask uint8 [H, W]; both come back as squares of `CROP`."""
         pixels, target = _slice_geometry(tv_tensors.Image(pixels), tv_tensors.Mask(target[None]))
-        slices, target = pixels.as_subclass(Tensor).view(-1, 3, CROP, CROP), target.as_subclass(Tensor)[0]
-        if _chance(self.no_neighbours):
-            slices = slices[len(slices) // 2].expand_as(slices)
+        slice_, target = pixels.as_subclass(Tensor), target.as_subclass(Tensor)[0]
         if _chance(0.7):
             gain = torch.empty(3, 1, 1).uniform_(0.7, 1.35)
             offset = torch.empty(3, 1, 1).uniform_(-20, 20)
-            slices = (slices.float() * gain + offset).clamp(0, 255).to(torch.uint8)
+            slice_ = (slice_.float() * gain + offset).clamp(0, 255).to(torch.uint8)
         if _chance(self.flair_alone):
-            slices = slices[:, FLAIR : FLAIR + 1].expand_as(slices)
+            slice_ = slice_[[FLAIR, FLAIR, FLAIR]]
         elif _chance(self.sequence_missing):
-            slices = slices[:, [FLAIR, FLAIR, 2] if _chance(0.5) else [0, FLAIR, FLAIR]]
-        return degrade(slices).flatten(0, 1), target
+            slice_ = slice_[[FLAIR, FLAIR, 2] if _chance(0.5) else [0, FLAIR, FLAIR]]
+        return degrade(slice_), target
 
 
 _any_geometry = v2.Compose(

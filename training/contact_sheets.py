@@ -43,8 +43,7 @@ def write(images: Images, card: Card, said: Outputs, wrong: NDArray[np.floating]
 def _draw(axes: Axes, images: Images, card: Card, said: Outputs, index: int) -> None:
     pixels, target = images[index]
     if images.targets.ndim == 3:
-        middle = card.input.context * card.input.channels
-        axes.imshow(pixels[:, :, middle + FLAIR], cmap="gray")
+        axes.imshow(pixels[:, :, FLAIR], cmap="gray")
         for mask, colour in ((target.numpy(), "cyan"), (said["mask"][index], "red")):
             if mask.any():
                 axes.contour(mask, levels=[0.5], colors=colour, linewidths=0.8)

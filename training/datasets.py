@@ -53,10 +53,7 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
         names: [N] file names relative to the data folder.
         digests: [N] SHA-256 of the files' bytes, in hexadecimal.
         groups: by subgroup name, [N] the value of each image, "" where it has none.
-        context: neighbours that stand beside each image on either side, along its channels; the images of a study
-            are in order and next to each other.
-        studies: [N] keys of what is sent together; the patients, unless told otherwise.
-        augment: applied to uint8 [C, H, W] and its target, where given; C counts the neighbours' channels too.
+        augment: applied to uint8 [C, H, W] and its target, where given.
     """
 
     pixels: NDArray[np.uint8]
@@ -66,22 +63,13 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
     names: NDArray[np.str_]
     digests: NDArray[np.str_]
     groups: dict[str, NDArray[np.str_]] = field(default_factory=dict)
-    context: int = 0
     augment: Augment | None = None
-    studies: NDArray[Any] | None = None
-
-    def __post_init__(self) -> None:
-        counts = np.diff(np.append(self.starts, len(self)))
-        first = np.repeat(self.starts, counts)[:, None]
-        last = first + np.repeat(counts, counts)[:, None] - 1
-        near = np.arange(len(self))[:, None] + np.arange(-self.context, self.context + 1)
-        self._near = np.clip(near, first, last)
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        pixels = torch.from_numpy(self.pixels[self._near[index]]).permute(0, 3, 1, 2).flatten(0, 1)
+        pixels = torch.from_numpy(self.pixels[index]).permute(2, 0, 1)
         target = torch.as_tensor(self.targets[index])
         if self.augment is not None:
             pixels, target = self.augment(pixels, target)
@@ -91,15 +79,13 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
         """The images that `which` (a mask or indices) chooses, augmented by `augment`."""
         return Images(
             self.pixels[which], self.targets[which], self.patients[which], self.folds[which], self.names[which],
-            self.digests[which], {name: values[which] for name, values in self.groups.items()}, self.context, augment,
-            None if self.studies is None else self.studies[which],
+            self.digests[which], {name: values[which] for name, values in self.groups.items()}, augment,
         )  # fmt: skip
 
     @property
     def starts(self) -> NDArray[np.int64]:
-        """Where each study begins, whose images follow one another."""
-        keys = self.patients if self.studies is None else self.studies
-        return np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+        """Where the images of each patient begin, who follow one another."""
+        return np.flatnonzero(np.append(True, self.patients[1:] != self.patients[:-1]))
 
     @property
     def classes(self) -> NDArray[np.int64]:
@@ -238,7 +224,7 @@ def load_brain_mri(data: Path, card: Card, seed: int) -> Images:
     return Images(
         read_all(files, card.input, "slices"), masks.astype(np.uint8), patients,
         random_folds(institutions, patients, seed), names_of(files, data), digests_of(files),
-        {"institution": institutions, "position": _positions(patients)}, card.input.context,
+        {"institution": institutions, "position": _positions(patients)},
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def unseen(images: Images, known: dict[str, Any]) -> Images:
 
 def answers(handler: Handler, images: Images) -> Outputs:
     """What the handler answers, study by study: a patient's slices together, other images by themselves."""
-    starts = images.starts if images.context else np.arange(0, len(images), STUDY)
+    starts = images.starts if handler.card.task == "segmentation" else np.arange(0, len(images), STUDY)
     studies = np.split(images.pixels, starts[1:])
     parts = [handler.predict(study) for study in tqdm(studies, desc="measuring", unit="study")]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -89,7 +89,7 @@ def export(network: nn.Module, card: Card, to: Path) -> None:
     module.eval()
     size = card.input
     generator = torch.Generator().manual_seed(0)
-    shape = (3, size.height, size.width, size.graph_channels)
+    shape = (3, size.height, size.width, size.channels)
     sample = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     program = torch.onnx.export(
         module,

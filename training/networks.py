@@ -12,23 +12,16 @@ from torch import Tensor, nn
 
 from handlers.contract.card import Card, Input
 
-STEM = "conv_stem.weight"
-"""timm's name of an EfficientNet's first convolution, [outputs, channels, 3, 3]."""
-
 
 class Normalise(nn.Module):
-    """uint8 [N, H, W, C] to float32 [N, C, H, W], scaled to 0..1, minus the mean, over the standard deviation.
-
-    Where the card has a context, C is the channels of a slice and of its neighbours.
-    """
+    """uint8 [N, H, W, C] to float32 [N, C, H, W], scaled to 0..1, minus the mean, over the standard deviation."""
 
     scale: Tensor
     shift: Tensor
 
     def __init__(self, to: Input) -> None:
         super().__init__()
-        slices = 2 * to.context + 1
-        mean, std = torch.tensor(to.mean).repeat(slices), torch.tensor(to.std).repeat(slices)
+        mean, std = torch.tensor(to.mean), torch.tensor(to.std)
         self.register_buffer("scale", (1 / (255 * std)).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("shift", -(mean / std).view(1, -1, 1, 1), persistent=False)
 
@@ -92,7 +85,7 @@ class GradCamClassifier(nn.Module):
 
 
 class Segmenter(nn.Module):
-    """A U-Net (Ronneberger et al. 2015) on a timm encoder; logits [N, H, W] of the slice between its neighbours."""
+    """A U-Net (Ronneberger et al. 2015) on a timm encoder; logits [N, H, W]."""
 
     DECODER = (128, 64, 32, 16, 8)
     """Channels of the decoder: half the usual ones, with which a slice takes 1.75 times as long on one CPU thread."""
@@ -104,7 +97,7 @@ class Segmenter(nn.Module):
         self.network = smp.Unet(
             encoder_name=f"tu-{encoder}",
             encoder_weights=None,
-            in_channels=card.input.graph_channels,
+            in_channels=card.input.channels,
             classes=1,
             decoder_channels=self.DECODER,
         )
@@ -114,19 +107,10 @@ class Segmenter(nn.Module):
         return logits[:, 0]
 
     def load_imagenet(self, weights: Path) -> None:
-        """Start the encoder from ImageNet weights; the layers behind its last stage are left out.
-
-        The first convolution starts on the weighted mean of a slice and its neighbours; for a slice that stands in for
-        its own neighbours, that is the slice.
-        """
+        """Start the encoder from ImageNet weights; the layers behind its last stage are left out."""
         state = torch.load(weights, weights_only=True)
         encoder = self.network.encoder.model
-        own = encoder.state_dict()
-        slices = own[STEM].shape[1] // 3
-        share = torch.full((slices,), 0.5 / max(slices - 1, 1))
-        share[slices // 2] = 0.5 if slices > 1 else 1
-        stem = state[STEM].repeat(1, slices, 1, 1) * share.repeat_interleave(3)[:, None, None]
-        encoder.load_state_dict({key: state[key] for key in own} | {STEM: stem})
+        encoder.load_state_dict({key: state[key] for key in encoder.state_dict()})
 
 
 def build(card: Card) -> Classifier | Segmenter:

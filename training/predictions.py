@@ -1,7 +1,7 @@
 """What a network says of images, kept beside what is true of them.
 
-A model is measured on views: the images as they are, and as a hospital may send them instead (FLAIR alone, single
-slices). Each view is a change of the images; `recipes` names them.
+A model is measured on views: the images as they are, and as a hospital may send them instead (FLAIR alone). Each view
+is a change of the images; `recipes` names them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,6 @@ View = Callable[[Images], Images]
 def flair_alone(images: Images) -> Images:
     """Slices of which only FLAIR was sent: one grey image."""
     return replace(images, pixels=np.repeat(images.pixels[..., FLAIR : FLAIR + 1], 3, axis=3))
-
-
-def single_slices(images: Images) -> Images:
-    """Slices that were sent one by one: none has neighbours."""
-    return replace(images, studies=np.arange(len(images)))
 
 
 @torch.inference_mode()

@@ -102,7 +102,7 @@ RECIPES = {
         epochs=16,
         batch_size=16,
         learning_rate=1e-3,
-        views={"FLAIR alone": predictions.flair_alone, "single slices": predictions.single_slices},
+        views={"FLAIR alone": predictions.flair_alone},
     ),
     "modality": Recipe(
         load=modality_images.load_modality,

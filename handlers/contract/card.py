@@ -62,21 +62,14 @@ class Accepts(Strict):
 class Input(Strict):
     """The images a model takes: uint8 [N, height, width, channels], normalised inside the graph.
 
-    `mean` and `std` are per channel, for pixels scaled to 0..1. With `context` the graph sees each slice between that
-    many neighbours on either side, which the handler puts beside it along the channels.
+    `mean` and `std` are per channel, for pixels scaled to 0..1.
     """
 
     height: int = Field(ge=32, le=4096)
     width: int = Field(ge=32, le=4096)
     channels: Literal[1, 3]
-    context: int = Field(default=0, ge=0, le=4)
     mean: list[float]
     std: list[Annotated[float, Field(gt=0)]]
-
-    @property
-    def graph_channels(self) -> int:
-        """Channels that the graph takes: those of a slice and of its neighbours."""
-        return self.channels * (2 * self.context + 1)
 
     @model_validator(mode="after")
     def _one_value_a_channel(self) -> Self:

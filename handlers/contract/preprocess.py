@@ -35,21 +35,3 @@ def fit(image: NDArray[np.uint8], to: Input) -> NDArray[np.uint8]:
 def fit_all(images: Iterable[NDArray[np.uint8]], to: Input) -> NDArray[np.uint8]:
     """Fit each image as `fit` does; uint8 [N, to.height, to.width, to.channels]."""
     return np.stack([fit(image, to) for image in images])
-
-
-def with_neighbours(slices: NDArray[np.uint8], context: int) -> NDArray[np.uint8]:
-    """Put each slice's neighbours beside it, as the graph of a model with `context` takes them.
-
-    Args:
-        slices: uint8 [N, H, W, C], one volume in order.
-        context: neighbours on either side; the first and last slice stand in for those beyond them.
-
-    Returns:
-        uint8 [N, H, W, (2 context + 1) C], channels from the first neighbour to the last.
-    """
-    if context == 0:
-        return slices
-    count = len(slices)
-    near = np.arange(count)[:, None] + np.arange(-context, context + 1)
-    stacked = np.moveaxis(slices[np.clip(near, 0, count - 1)], 1, 3)
-    return np.ascontiguousarray(stacked).reshape(*slices.shape[:3], -1)

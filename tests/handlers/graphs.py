@@ -52,16 +52,16 @@ def classifier_graph(slope: float = 1.0, offset: float = 0.0, bias: bool = True,
 
 
 def segmenter_graph() -> onnx.ModelProto:
-    """For a card with one neighbour on either side: `probability` is the first channel of the slice before."""
+    """`probability` is the first channel."""
     nodes = [
-        helper.make_node("Gather", ["images", "channel"], ["before"], axis=3),
-        helper.make_node("Cast", ["before"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", ["images", "channel"], ["first"], axis=3),
+        helper.make_node("Cast", ["first"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["pixels", "scale"], ["probability"]),
     ]
     graph = helper.make_graph(
         nodes,
         "segmenter",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", SIDE, SIDE, 9])],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", SIDE, SIDE, 3])],
         [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", SIDE, SIDE])],
         [
             helper.make_tensor("channel", TensorProto.INT64, [], [0]),

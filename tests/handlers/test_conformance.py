@@ -71,14 +71,8 @@ def test_only_the_outputs_asked_for_come_back_each_in_its_form(brain: Served) ->
 
 
 def alone(served: Served, images: np.ndarray, n: int) -> dict[str, np.ndarray]:
-    """The answer to image n in a request of its own, with the neighbours that the model sees it between.
-
-    Without a mask: which parts of it are left out depends on the whole study.
-    """
-    context = served.card.input.context
-    near = np.clip(np.arange(n - context, n + context + 1), 0, len(images) - 1)
-    answer = served.infer(images[near])
-    return {name: values[context : context + 1] for name, values in answer.items() if name != "mask"}
+    """The answer to image n in a request of its own, without a mask: what it leaves out depends on the whole study."""
+    return {name: values for name, values in served.infer(images[n : n + 1]).items() if name != "mask"}
 
 
 def test_a_batch_gets_the_answers_of_its_images(served: Served) -> None:

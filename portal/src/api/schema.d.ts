@@ -218,7 +218,8 @@ export interface paths {
          *             uint16    [n]     slice number, from 0
          *             uint8     [n]     class: 0 brain, 1 tumour
          *
-         *         The tumour is whole up to 40,000 points; the brain is sampled evenly down to 40,000.
+         *         The brain comes first. The tumour is whole up to 40,000 points, the brain is sampled evenly down to 40,000, and
+         *         within a class the order is without a pattern: any part of it is a sample of the whole.
          */
         get: operations["get_points_api_analyses__id__points_bin_get"];
         put?: never;
