@@ -14,7 +14,8 @@ import {
 import type { Points } from "./points";
 
 // One draw of all points; a slice is chosen by a uniform, so nothing is sent to the graphics card again. Colours are
-// premultiplied: without alpha they add to what is behind and glow, with alpha they cover it. The tumour comes last.
+// premultiplied: without alpha they add to what is behind and glow, with alpha they cover it. The brain comes
+// first and lies at the far end of the depth, so that it hides nothing and the tumour is seen through it.
 const VERTEX = `
 attribute float slice;
 attribute float kind;
@@ -30,6 +31,7 @@ void main() {
     : (now ? vec4(0.0, 0.85, 0.88, 0.35) : vec4(0.03, 0.08, 0.30, 0.0));
   gl_PointSize = size * (now ? 1.4 : 1.0) / -at.z;
   gl_Position = projectionMatrix * at;
+  if (!tumour) gl_Position.z = gl_Position.w;
 }`;
 const FRAGMENT = `
 varying vec4 colour;
@@ -79,8 +81,6 @@ export function PointCloud({ points, now, go, moved }: Props) {
         fragmentShader: FRAGMENT,
         uniforms: { chosen: { value: 0 }, size: { value: 1 } },
         transparent: true,
-        depthWrite: false,
-        depthTest: false,
         blending: CustomBlending,
         blendSrc: OneFactor,
         blendDst: OneMinusSrcAlphaFactor,
