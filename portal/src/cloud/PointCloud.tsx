@@ -42,7 +42,7 @@ void main() {
 }`;
 
 /** Points of each class that are drawn while something moves, where drawing all of them is slow. */
-const FEW = 6_000;
+const FEW = 4_000;
 /** Milliseconds that a frame may take before that is slow. */
 const SLOW = 10;
 /** Milliseconds of rest after which all points are drawn again. */

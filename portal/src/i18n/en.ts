@@ -43,7 +43,7 @@ export const en = {
     done: "Done",
     refused: "Refused",
     cancelled: "Cancelled",
-    later: "The model is starting; trying again in {{seconds}} s",
+    later: "The model is starting, usually a matter of seconds; trying again in {{seconds}} s",
   },
   open: "Open",
 

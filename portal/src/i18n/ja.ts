@@ -45,7 +45,7 @@ export const ja: Words = {
     done: "完了",
     refused: "受け付けられません",
     cancelled: "中止しました",
-    later: "モデルを起動中です。{{seconds}}秒後に再試行します",
+    later: "モデルを起動中です（通常は数秒）。{{seconds}}秒後に再試行します",
   },
   open: "開く",
 

@@ -1,4 +1,4 @@
-import { lazy, type Ref, Suspense, useState } from "react";
+import { lazy, type Ref, Suspense, useDeferredValue, useState } from "react";
 import type { Analysis, Segmentation } from "../api/client";
 import { useFormat } from "../i18n/format";
 import StackView from "../viewer/StackView";
@@ -13,11 +13,13 @@ type Props = { analysis: Analysis; result: Segmentation; of: Ref<Shown> };
 export function MriStudy({ analysis, result, of }: Props) {
   const { t } = useFormat();
   const [now, go] = useState(() => opening(result));
+  // The slice is painted first, and the cloud follows in the next frame.
+  const followed = useDeferredValue(now);
   return (
     <>
       <StackView {...{ analysis, result, now, go, of }} />
       <Suspense fallback={<p className="loading">{t("loading")}</p>}>
-        <CloudView {...{ analysis, now, go }} />
+        <CloudView analysis={analysis} now={followed} go={go} />
       </Suspense>
     </>
   );
