@@ -33,7 +33,7 @@ def test_a_model_that_is_starting_is_waited_for(page: Page, samples: Path) -> No
 
     page.route("**/api/analyses", answer)
     Worklist(page).send(samples / "chest-xray.dcm")
-    expect(Worklist(page).uploads).to_contain_text("The model is starting, usually a matter of seconds; trying again in")
+    expect(Worklist(page).uploads).to_contain_text("The model is starting, usually a matter of seconds; trying again")
     page.wait_for_url("**/studies/*")
 
 
