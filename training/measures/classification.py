@@ -15,8 +15,8 @@ from training.datasets import Images
 from training.reports import Figure, Report, bootstrapped, share
 
 BINS = 15
-STEP = 0.2
-"""Width of the ranges of probability in a card's `reliability`: wide, as few images fall between sure and not."""
+RANGES = 5
+"""Ranges of probability in a card's `reliability`: wide, as few images fall between sure and not."""
 LEAST_SENSITIVITY = 0.97
 
 
@@ -75,12 +75,7 @@ def _add_of_both(
         figure("Brier score", lambda true, said: float(brier_score_loss(true, said)), probability),
     )
     report.add(
-        "Share with the finding, by probability",
-        *(
-            share(f"{low:.1f} to {low + STEP:.1f}", truth[inside])
-            for low in np.arange(0, 1, STEP)
-            if (inside := (probability >= low) & ((probability < low + STEP) | (low + STEP > 0.99))).any()
-        ),
+        "Share with the finding, by probability", *(figure for _, figure in reliability(truth, probability, RANGES))
     )
     report.add("In all", share("share with the finding", truth))
     report.plots["curves"] = _curves(truth, probability, told)
@@ -108,11 +103,14 @@ def expected_calibration_error(truth: NDArray[np.bool_], probability: NDArray[np
     return float(np.abs(gap).sum() / len(truth))
 
 
-def reliability(truth: NDArray[np.bool_], probability: NDArray[np.floating]) -> list[tuple[float, Figure]]:
+def reliability(truth: NDArray[np.bool_], probability: NDArray[np.floating], bins: int) -> list[tuple[float, Figure]]:
     """For each bin that holds images: mean probability, and the share that has the finding."""
-    place = np.minimum((probability * BINS).astype(int), BINS - 1)
+    place = np.minimum((probability * bins).astype(int), bins - 1)
     return [
-        (float(probability[place == number].mean()), share(f"bin {number}", truth[place == number]))
+        (
+            float(probability[place == number].mean()),
+            share(f"{number / bins:.1f} to {(number + 1) / bins:.1f}", truth[place == number]),
+        )
         for number in np.unique(place)
     ]
 
@@ -124,7 +122,7 @@ def _curves(truth: NDArray[np.bool_], probability: NDArray[np.floating], told: N
     left.plot(told[~truth].mean(), told[truth].mean(), "o", label="at the threshold")
     left.set(title="ROC", xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 0.3), ylim=(0.7, 1.005))
     left.legend()
-    bins = reliability(truth, probability)
+    bins = reliability(truth, probability, BINS)
     mean = [probability for probability, _ in bins]
     values = np.array([[figure.value, figure.low, figure.high] for _, figure in bins], dtype=float).T
     errors = np.maximum([values[0] - values[1], values[2] - values[0]], 0)

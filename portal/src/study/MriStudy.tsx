@@ -3,6 +3,7 @@ import type { Analysis, Segmentation } from "../api/client";
 import { useFormat } from "../i18n/format";
 import StackView from "../viewer/StackView";
 import type { Shown } from "../viewer/XrayView";
+import { largestOf } from "./slices";
 
 // Three.js is larger than all else together, and X-rays do not need it.
 const CloudView = lazy(() => import("../cloud/CloudView"));
@@ -27,6 +28,6 @@ export function MriStudy({ analysis, result, of }: Props) {
 
 /** The slice with most marked; where nothing is marked the middle one. */
 function opening({ slices }: Segmentation): number {
-  const largest = slices.reduce((best, one) => (one.area_fraction > best.area_fraction ? one : best));
+  const largest = largestOf(slices);
   return largest.area_fraction > 0 ? largest.index : Math.floor(slices.length / 2);
 }

@@ -1,6 +1,7 @@
 import type { Analysis, Classification, Model, Segmentation } from "../api/client";
 import { useFormat } from "../i18n/format";
 import { Source } from "./Source";
+import { largestOf, markedOf } from "./slices";
 
 /** Closer to the threshold than this, a label is told to be uncertain. */
 const NEAR = 0.1;
@@ -111,9 +112,9 @@ function Meaning({ probability, finding, card }: { probability: number; finding:
 
 function Segmented({ result }: { result: Segmentation }) {
   const { t, label, number, percent } = useFormat();
-  const marked = result.slices.filter((one) => one.area_fraction > 0).length;
+  const marked = markedOf(result.slices);
   if (marked === 0 || !result.extent) return <h2 className="headline">{t("nothing")}</h2>;
-  const largest = result.slices.reduce((best, one) => (one.area_fraction > best.area_fraction ? one : best));
+  const largest = largestOf(result.slices);
   const [first, last] = result.extent.slices;
   return (
     <>

@@ -3,6 +3,7 @@
 import type { ReactNode } from "react";
 import { create } from "zustand";
 import type { Analysis } from "../api/client";
+import { largestOf, markedOf } from "./slices";
 
 /** The key of the fact that is pointed at, or null. */
 export const usePointed = create<{ key: string | null }>()(() => ({ key: null }));
@@ -26,9 +27,9 @@ export function factsOf({ result }: Analysis): Fact[] {
     ]);
   }
   const { slices, extent } = result;
-  const largest = slices.reduce((best, one) => (one.area_fraction > best.area_fraction ? one : best));
+  const largest = largestOf(slices);
   const facts: Fact[] = [
-    { key: "marked", value: slices.filter((one) => one.area_fraction > 0).length },
+    { key: "marked", value: markedOf(slices) },
     { key: "total", value: slices.length },
     ...(extent
       ? [

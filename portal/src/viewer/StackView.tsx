@@ -1,4 +1,4 @@
-import { type Ref, useImperativeHandle, useMemo, useRef, useState } from "react";
+import { type Ref, useImperativeHandle, useRef } from "react";
 import type { Analysis, Segmentation } from "../api/client";
 import { useFormat } from "../i18n/format";
 import { useSettings } from "../settings";
@@ -6,11 +6,11 @@ import { ProblemAlert } from "../ui/ProblemText";
 import { Range } from "../ui/Range";
 import { AreaBars } from "./AreaBars";
 import { Layer } from "./Layer";
-import { Pane, type Tool } from "./Pane";
-import { sheet, withGreys } from "./pixels";
+import { Pane } from "./Pane";
+import { sheet } from "./pixels";
 import { useSlice } from "./slices";
 import { Toolbar, WindowSliders } from "./Toolbar";
-import { greys, WHOLE } from "./view";
+import { aspectOf, useLook } from "./useLook";
 import type { Shown } from "./XrayView";
 
 const COLOUR = "#ff5a4f";
@@ -22,13 +22,9 @@ type Props = { analysis: Analysis; result: Segmentation; now: number; go: (n: nu
 export default function StackView({ analysis, result, now, go, of }: Props) {
   const { t, round } = useFormat();
   const { maskOpacity, set } = useSettings();
-  const [view, change] = useState(WHOLE);
-  const [tool, choose] = useState<Tool>("move");
   const canvas = useRef<HTMLCanvasElement>(null);
   const { data: slice, error, refetch } = useSlice(analysis, result, now);
-  const { width, level, inverted } = view;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: zoom and shift change no grey.
-  const shown = useMemo(() => slice && withGreys(slice.image, greys(view)), [slice, width, level, inverted]);
+  const { view, change, tool, choose, shown } = useLook(slice?.image);
   const count = result.slices.length;
   const step = (by: number) => go(Math.min(count - 1, Math.max(0, now + by)));
 
@@ -54,8 +50,7 @@ export default function StackView({ analysis, result, now, go, of }: Props) {
 
   if (error) return <ProblemAlert problem={error} retry={() => void refetch()} />;
   if (!slice || !shown) return <p className="loading">{t("loading")}</p>;
-  const spacing = analysis.input.spacing_mm;
-  const aspect = (shown.width * (spacing?.column ?? 1)) / (shown.height * (spacing?.row ?? 1));
+  const aspect = aspectOf(shown, analysis);
   return (
     <section className="viewer" aria-label={t("viewer")}>
       <Toolbar {...{ view, change, tool, choose }} />

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { type Ref, useImperativeHandle, useMemo, useRef, useState } from "react";
+import { type Ref, useImperativeHandle, useMemo, useRef } from "react";
 import { type Analysis, type Classification, heatmapUrl, imageUrl } from "../api/client";
 import { useFormat } from "../i18n/format";
 import { type ColourMap, type Layout, useSettings } from "../settings";
@@ -9,10 +9,10 @@ import { Range } from "../ui/Range";
 import { COLOURS } from "./colours";
 import { Layer } from "./Layer";
 import { Legend } from "./Legend";
-import { Pane, type Tool } from "./Pane";
-import { pixelsOf, sheet, withColours, withGreys } from "./pixels";
+import { Pane } from "./Pane";
+import { pixelsOf, sheet, withColours } from "./pixels";
 import { Toolbar, WindowSliders } from "./Toolbar";
-import { greys, WHOLE } from "./view";
+import { aspectOf, useLook } from "./useLook";
 
 /** Gives the picture that is shown, at the size of the image. */
 export type Shown = { picture: () => HTMLCanvasElement | null };
@@ -22,8 +22,6 @@ type Props = { analysis: Analysis; result: Classification; of: Ref<Shown> };
 export default function XrayView({ analysis, result, of }: Props) {
   const { t, label, round } = useFormat();
   const { colourMap, layout, heatOpacity, set } = useSettings();
-  const [view, change] = useState(WHOLE);
-  const [tool, choose] = useState<Tool>("move");
   const [base, heat] = [useRef<HTMLCanvasElement>(null), useRef<HTMLCanvasElement>(null)];
   const { data, error, refetch } = useQuery({
     queryKey: ["pixels", analysis.id],
@@ -32,9 +30,7 @@ export default function XrayView({ analysis, result, of }: Props) {
     staleTime: Number.POSITIVE_INFINITY,
   });
   const [image, map] = data ?? [];
-  const { width, level, inverted } = view;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: zoom and shift change no grey.
-  const shown = useMemo(() => image && withGreys(image, greys(view)), [image, width, level, inverted]);
+  const { view, change, tool, choose, shown } = useLook(image);
   const coloured = useMemo(() => map && withColours(map, COLOURS[colourMap]), [map, colourMap]);
   const finding = label(result.heatmap.label);
 
@@ -51,8 +47,7 @@ export default function XrayView({ analysis, result, of }: Props) {
 
   if (error) return <ProblemAlert problem={error} retry={() => void refetch()} />;
   if (!shown || !coloured) return <p className="loading">{t("loading")}</p>;
-  const spacing = analysis.input.spacing_mm;
-  const aspect = (shown.width * (spacing?.column ?? 1)) / (shown.height * (spacing?.row ?? 1));
+  const aspect = aspectOf(shown, analysis);
   const pane = { view, change, tool, aspect, keys: t("imageKeys") };
   const layouts = [
     ["overlaid", t("overlaid")],

@@ -1,5 +1,6 @@
 import type { Analysis } from "../api/client";
 import { useFormat } from "../i18n/format";
+import { markedOf } from "../study/slices";
 
 /** What the model says, in one line. */
 export function Finding({ result }: { result: Analysis["result"] }) {
@@ -17,7 +18,7 @@ export function Finding({ result }: { result: Analysis["result"] }) {
       </>
     );
   }
-  const marked = result.slices.filter((slice) => slice.area_fraction > 0).length;
+  const marked = markedOf(result.slices);
   if (marked === 0) return <span>{t("nothing")}</span>;
   return (
     <>
