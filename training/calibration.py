@@ -20,7 +20,7 @@ POSSIBLE = (0.01, 0.99)
 """Thresholds that a card may hold."""
 
 REFUSED = 0.002
-"""Share of the images of a model's kind that the modality model's threshold may cost."""
+"""Share of the images of a model's kind that the modality model's threshold may cost, and its least similarity."""
 
 
 class CalibrationError(DokueiError):
@@ -29,10 +29,14 @@ class CalibrationError(DokueiError):
 
 @dataclass(frozen=True)
 class Calibration:
-    """Logits are divided by `temperature` (Guo et al. 2017); from `threshold` on the finding is told."""
+    """Logits are divided by `temperature` (Guo et al. 2017); from `threshold` on the finding is told.
+
+    What is less similar than `least_similarity` to the images learned from is told to be of no kind; a cosine.
+    """
 
     temperature: float
     threshold: float
+    least_similarity: float = -1.0
 
 
 Fit = Callable[[NDArray[np.float32], NDArray[np.int64]], Calibration]
@@ -96,6 +100,11 @@ def fit_kinds(other: int) -> Fit:
         return Calibration(temperature, float(np.clip(np.quantile(largest, REFUSED), *POSSIBLE)))
 
     return fit
+
+
+def least_similarity(similarity: NDArray[np.floating]) -> float:
+    """The highest that refuses no more than `REFUSED` of images of the models' kinds, whose similarity is given."""
+    return float(np.quantile(similarity, REFUSED))
 
 
 def cross_fitted(

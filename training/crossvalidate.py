@@ -12,6 +12,7 @@ interrupted one goes on. It writes
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from scipy.special import expit, softmax
 
 from handlers.contract.card import Card, load_card
 from handlers.contract.errors import DokueiError
+from handlers.modality import keep_out
 
 from . import calibration, metrics, predictions, record
 from .datasets import ALWAYS_LEARNED, FOLDS, Images
 from .measures.classification import measure_classification
 from .measures.modality import measure_modality
 from .measures.segmentation import measure_segmentation
-from .predictions import AS_IS
+from .predictions import AS_IS, SIMILARITY
 from .recipes import RECIPES
 from .reports import Report
 from .runs import train_all
@@ -64,10 +66,18 @@ def measure(images: Images, views: dict[str, NDArray[Any]], card: Card, out: Pat
                 images, {name: metrics.masks(seen[name], logits, card) for name, logits in views.items()}
             )
         case "modality":
-            fit = calibration.fit_kinds(card.labels.index("other"))
-            scaled, thresholds, remark = _calibrated(fit, views[AS_IS], images, out)
-            report = measure_modality(images, softmax(scaled, axis=1), thresholds, card)
-            report.remarks.append(remark)
+            other = card.labels.index("other")
+            scaled, thresholds, remark = _calibrated(calibration.fit_kinds(other), views[AS_IS], images, out)
+            similarity, own = views[SIMILARITY], images.targets != other
+            fitted = replace(
+                calibration.load(out / calibration.CALIBRATION_FILE),
+                least_similarity=calibration.least_similarity(similarity[own]),
+            )
+            calibration.save(out / calibration.CALIBRATION_FILE, fitted)
+            least = [calibration.least_similarity(similarity[own & (images.folds != fold)]) for fold in range(FOLDS)]
+            probabilities = keep_out(softmax(scaled, axis=1), similarity, np.array(least)[images.folds], other)
+            report = measure_modality(images, probabilities, thresholds, card)
+            report.remarks += [remark, f"The same holds for the least similarity: {fitted.least_similarity:.3f}."]
             return report
 
 

@@ -34,7 +34,7 @@ from handlers.settings import Settings
 from . import calibration
 from .archive import write_archive
 from .datasets import FOLDS
-from .networks import Classifier, GradCamClassifier, Segmenter, build
+from .networks import Classifier, GradCamClassifier, KindClassifier, Segmenter, build
 from .record import RECORD_FILE
 from .train import OUT, WEIGHTS_FILE
 
@@ -58,6 +58,17 @@ class Sigmoid(nn.Module):
         return logits.sigmoid()
 
 
+class WithSimilarity(nn.Module):
+    """A classifier of kinds that says how near an image is to those it learned from, beside its logits."""
+
+    def __init__(self, network: KindClassifier) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.with_similarity(pixels)
+
+
 def served_module(network: nn.Module, card: Card) -> tuple[nn.Module, list[str], dict[str, str]]:
     """What is exported for a card's task: the module, its output names, and the graph's metadata."""
     match card.task:
@@ -68,7 +79,9 @@ def served_module(network: nn.Module, card: Card) -> tuple[nn.Module, list[str],
         case "segmentation":
             return Sigmoid(network), ["probability"], {}
         case "modality":
-            return network, ["logits"], {}
+            assert isinstance(network, KindClassifier)
+            metadata = {"least_similarity": repr(network.least_similarity)}
+            return WithSimilarity(network), ["logits", "similarity"], metadata
 
 
 def export(network: nn.Module, card: Card, to: Path) -> None:
@@ -238,6 +251,8 @@ def trained_network(card: Card, run: Path) -> tuple[Classifier | Segmenter, cali
         return network, None
     fitted = calibration.load(run.parent / calibration.CALIBRATION_FILE)
     apply_temperature(network, fitted.temperature)
+    if isinstance(network, KindClassifier):
+        network.least_similarity = fitted.least_similarity
     return network, fitted
 
 

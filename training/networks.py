@@ -12,6 +12,11 @@ from torch import Tensor, nn
 
 from handlers.contract.card import Card, Input
 
+EXAMPLES = 1000
+"""Images that a classifier of kinds keeps the features of."""
+NEIGHBOUR = 5
+"""The nearest example may be a chance; the fifth is not."""
+
 
 class Normalise(nn.Module):
     """uint8 [N, H, W, C] to float32 [N, C, H, W], scaled to 0..1, minus the mean, over the standard deviation."""
@@ -53,6 +58,46 @@ class Classifier(nn.Module):
         state = torch.load(weights, weights_only=True)
         own = self.network.state_dict()
         self.network.load_state_dict({k: v if v.shape == own[k].shape else own[k] for k, v in state.items()})
+
+
+class KindClassifier(Classifier):
+    """A classifier of kinds of images that also says how near an image is to those it learned from.
+
+    How sure a network is of a label says little of images unlike any it learned from. How near their features are to
+    those of learned images tells them better, whatever they show (Sun et al. 2022, "Out-of-distribution detection with
+    deep nearest neighbors").
+
+    Attributes:
+        examples: float32 [images, features], what `described` gives for some images that were learned from.
+        least_similarity: what is less similar than this is of no kind; set by calibration.
+    """
+
+    examples: Tensor
+    least_similarity = -1.0
+
+    def __init__(self, card: Card, outputs: int) -> None:
+        super().__init__(card, outputs)
+        self.register_buffer("examples", torch.zeros(EXAMPLES, self.network.num_features))
+
+    def described(self, pixels: Tensor) -> Tensor:
+        """Pooled features of unit length, float32 [N, features]."""
+        return self._described(self.features(pixels))
+
+    def similarity(self, pixels: Tensor) -> Tensor:
+        """Cosine to the `NEIGHBOUR`-th nearest example, float32 [N]."""
+        return self._nearest(self.described(pixels))
+
+    def with_similarity(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits float32 [N, outputs], and `similarity`."""
+        features = self.features(pixels)
+        logits: Tensor = self.network.forward_head(features)
+        return logits, self._nearest(self._described(features))
+
+    def _described(self, features: Tensor) -> Tensor:
+        return nn.functional.normalize(features.mean((2, 3)))
+
+    def _nearest(self, described: Tensor) -> Tensor:
+        return (described @ self.examples.T).topk(NEIGHBOUR).values[:, -1]
 
 
 class GradCamClassifier(nn.Module):
@@ -115,6 +160,10 @@ class Segmenter(nn.Module):
 
 def build(card: Card) -> Classifier | Segmenter:
     """The network that a card declares, with random weights."""
-    if card.task == "segmentation":
-        return Segmenter(card)
-    return Classifier(card, outputs=1 if card.task == "classification" else len(card.labels))
+    match card.task:
+        case "classification":
+            return Classifier(card, outputs=1)
+        case "segmentation":
+            return Segmenter(card)
+        case "modality":
+            return KindClassifier(card, outputs=len(card.labels))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -21,6 +22,8 @@ from .augment import FLAIR
 from .datasets import DataError, Images
 
 AS_IS = "as they are"
+SIMILARITY = "similarity"
+"""Beside the views: how near each image is to those learned from, for a classifier of kinds."""
 BATCH = 16
 
 View = Callable[[Images], Images]
@@ -32,13 +35,18 @@ def flair_alone(images: Images) -> Images:
 
 
 @torch.inference_mode()
-def predict(network: torch.nn.Module, images: Images) -> NDArray[Any]:
-    """Logits of images as the network gives them: float32 [N, outputs], or float16 [N, H, W] for masks."""
+def predict(network: torch.nn.Module, images: Images, ask: Callable[[Tensor], Tensor] | None = None) -> NDArray[Any]:
+    """Logits of images as the network gives them: float32 [N, outputs], or float16 [N, H, W] for masks.
+
+    Args:
+        ask: a method of the network that is asked instead of the network itself.
+    """
+    ask = ask or network
     device = next(network.parameters()).device
     network.eval()
     loader = DataLoader(images, BATCH)
     logits = [
-        network(pixels.to(device)).float().cpu().numpy()
+        ask(pixels.to(device)).float().cpu().numpy()
         for pixels, _ in tqdm(loader, desc="held out", unit="batch", mininterval=2, leave=False)
     ]
     kept = np.float16 if logits[0].ndim == 3 else np.float32  # A fold's masks are 80 MB as float16.

@@ -38,8 +38,8 @@ from handlers.contract.errors import DokueiError
 
 from . import record
 from .datasets import FOLDS, Balanced, Images
-from .networks import build
-from .predictions import AS_IS, predict, save
+from .networks import EXAMPLES, KindClassifier, build
+from .predictions import AS_IS, SIMILARITY, predict, save
 from .recipes import RECIPES, Recipe, experiments, recipe_of
 
 IMAGENET = Path("pretrained/tf_efficientnetv2_b0_imagenet.pth")
@@ -207,6 +207,9 @@ def main() -> None:
     seen = recipe.seen(validation)
     views = {name: predict(final, images) for name, images in seen.items()}
     held_out = {name: recipe.figures(seen[name], logits, card) for name, logits in views.items()}
+    if isinstance(final, KindClassifier):
+        remember(final, train, card, arguments.seed)
+        views[SIMILARITY] = predict(final, validation, final.similarity)
     _replace(out / WEIGHTS_FILE, final.state_dict())
     save(out / PREDICTIONS_FILE, validation, views)
     known |= {"held_out": held_out, "history": history}
@@ -214,6 +217,18 @@ def main() -> None:
     plot(history, out / "curve.png")
     print(f"final: held out {_line(held_out[AS_IS])}")
     print(f"wrote {', '.join(sorted(file.name for file in out.iterdir()))} in {out}")
+
+
+def remember(network: KindClassifier, learned: Images, card: Card, seed: int) -> None:
+    """Keep the features of some of the images learned from, as many of each kind that a model accepts."""
+    random = np.random.default_rng(seed)
+    kinds = [number for number, label in enumerate(card.labels) if label != "other"]
+    chosen = []
+    for kind, count in zip(kinds, np.diff(np.linspace(0, EXAMPLES, len(kinds) + 1).astype(int)), strict=True):
+        members = np.flatnonzero(learned.targets == kind)
+        chosen.append(random.choice(members, count, replace=len(members) < count))
+    described = predict(network, learned.choose(np.concatenate(chosen)), network.described)
+    network.examples.copy_(torch.from_numpy(described).half())  # Rounded as the weights are.
 
 
 def plot(history: list[dict[str, float]], to: Path) -> None:

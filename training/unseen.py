@@ -22,10 +22,11 @@ from sklearn.metrics import roc_auc_score
 
 from handlers.contract.card import Card, load_card
 from handlers.contract.errors import DokueiError
+from handlers.modality import keep_out
 
 from . import calibration, predictions, record
 from .modality_images import never_seen
-from .predictions import AS_IS
+from .predictions import AS_IS, SIMILARITY
 from .recipes import experiments, recipe_of
 from .reports import Figure, Report, bootstrapped, share
 from .runs import train_all
@@ -43,6 +44,7 @@ class Held:
         kinds, digests, patients: [N] of each image.
         unseen: [N] whether it is of a kind that its model never saw.
         logits: [N, labels].
+        similarity: [N] to the images that its model learned from.
     """
 
     kinds: NDArray[np.str_]
@@ -50,6 +52,7 @@ class Held:
     patients: NDArray[np.str_]
     unseen: NDArray[np.bool_]
     logits: NDArray[np.float32]
+    similarity: NDArray[np.float32]
 
 
 def held_out(wanted: list[Arguments], card: Card) -> Held:
@@ -59,16 +62,21 @@ def held_out(wanted: list[Arguments], card: Card) -> Held:
         everything = recipe_of(MODEL, arguments.experiment).load(Path(arguments.data), card, arguments.seed)
         unseen = never_seen(everything, FOLD)[everything.folds == FOLD]
         images = everything.choose(everything.folds == FOLD)
-        logits = predictions.load(arguments.folder / PREDICTIONS_FILE, images)[AS_IS]
+        said = predictions.load(arguments.folder / PREDICTIONS_FILE, images)
         chosen = unseen | (images.targets != card.labels.index("other"))
-        parts.append((images.groups["kind"], images.digests, images.patients, unseen, logits, chosen))
-    return Held(*(np.concatenate([part[number][part[-1]] for part in parts]) for number in range(5)))
+        parts.append(
+            [values[chosen] for values in (
+                images.groups["kind"], images.digests, images.patients, unseen, said[AS_IS], said[SIMILARITY],
+            )]
+        )  # fmt: skip
+    return Held(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def measure(held: Held, card: Card, fitted: calibration.Calibration) -> Report:
     """The share of unseen kinds that is let through, and how well two scores tell them from the models' kinds."""
     other = card.labels.index("other")
-    probabilities = softmax(held.logits / fitted.temperature, axis=1)
+    alone = softmax(held.logits / fitted.temperature, axis=1)
+    probabilities = keep_out(alone, held.similarity, fitted.least_similarity, other)
     let_in = (probabilities.max(1) >= fitted.threshold) & (probabilities.argmax(1) != other)
     report = Report()
     report.add("All kinds", share("images of kinds never seen that are let through to a model", let_in[held.unseen]))
@@ -85,12 +93,14 @@ def measure(held: Held, card: Card, fitted: calibration.Calibration) -> Report:
 
     report.add(
         "How well a score tells images of the models' kinds from kinds never seen (AUC)",
-        area("largest probability of a model's kind (served)", np.delete(probabilities, other, axis=1).max(1)),
-        area("largest probability of any label", probabilities.max(1)),
+        area("similarity to the fifth nearest image learned from (Sun et al. 2022; served)", held.similarity),
+        area("largest probability of a model's kind (served)", np.delete(alone, other, axis=1).max(1)),
+        area("largest probability of any label", alone.max(1)),
         area("energy (Liu et al. 2020)", logsumexp(held.logits, axis=1)),
     )
     report.remarks.append(
-        f"Temperature {fitted.temperature:.3f} and threshold {fitted.threshold:.3f} are those of cross-validation."
+        f"Temperature {fitted.temperature:.3f}, threshold {fitted.threshold:.3f} and least similarity "
+        f"{fitted.least_similarity:.3f} are those of cross-validation."
     )
     return report
 
@@ -119,6 +129,7 @@ def main() -> None:
         "images": int(held.unseen.sum()),
         "temperature": fitted.temperature,
         "threshold": fitted.threshold,
+        "least_similarity": fitted.least_similarity,
         "data_sha256": record.digest_of(held.digests[held.unseen]),
     }
     report.publish(folder / "UNSEEN-KINDS", "Kinds of images that the model never saw", preface, facts)

@@ -45,7 +45,8 @@ def test_a_run_leaves_weights_figures_and_its_curve(model: str, data: Path, tmp_
     for figures in record["held_out"].values():
         assert all(0 <= value <= 1 for name, value in figures.items() if name != "patients")
     with np.load(tmp_path / "predictions.npz") as predictions:
-        assert set(predictions.files) == {"digests", "as they are", *RECIPES[model].views}
+        similarity = {"similarity"} if model == "modality" else set()
+        assert set(predictions.files) == {"digests", "as they are", *RECIPES[model].views, *similarity}
         held_out = predictions["digests"]
         assert all(len(predictions[view]) == len(held_out) for view in predictions.files)
     assert len(held_out) > 0
