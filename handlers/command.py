@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
+from .contract.archive import find_archive
 from .contract.errors import DokueiError
+from .settings import Settings
 
+MOUNT_SECONDS = 60
+"""How long a model's image may take to be mounted."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -24,6 +30,18 @@ def run(main: Callable[[], int]) -> int:
     except DokueiError as error:
         print(f"error: {'; '.join(line.strip() for line in str(error).splitlines())}", file=sys.stderr)
         return 1
+
+
+def archive_at(path: Path, settings: Settings) -> Path:
+    """The archive at `path`, waited for where it is mounted after the start.
+
+    Raises:
+        ArchiveError: see `find_archive`.
+    """
+    deadline = time.monotonic() + MOUNT_SECONDS
+    while settings.mounted_later and not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return find_archive(path)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

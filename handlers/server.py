@@ -32,7 +32,7 @@ from starlette.routing import Route
 
 from . import command
 from .base import Exchange, Handler, Reply
-from .contract.archive import find_archive, unpack
+from .contract.archive import unpack
 from .contract.card import INPUT
 from .contract.errors import ArchiveError
 from .settings import Settings
@@ -240,13 +240,15 @@ def main() -> int:
     lines = logging.StreamHandler(sys.stdout)
     lines.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[lines])
+    settings = Settings.from_environment()
+    archive = command.archive_at(given.archive, settings)
     started = time.monotonic()
-    handler = load_handler(find_archive(given.archive))
+    handler = load_handler(archive)
     seconds = time.monotonic() - started
     fields = {"model": handler.card.name, "version": handler.card.version, "seconds": round(seconds, 3)}
     log.info("model loaded", extra={"fields": fields})
     uvicorn.run(
-        Server(handler, Settings.from_environment().max_request_bytes, seconds).app(),
+        Server(handler, settings.max_request_bytes, seconds).app(),
         host=given.host,
         port=given.port,
         lifespan="off",

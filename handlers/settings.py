@@ -29,11 +29,14 @@ class Settings:
         provider: ONNX Runtime execution provider, from DOKUEI_EXECUTION_PROVIDER (cpu, cuda or tensorrt).
         threads: CPU threads of one inference, from DOKUEI_THREADS; by default what this process may use.
         max_request_bytes: longest request body taken, from DOKUEI_MAX_REQUEST_MB (MiB; 512 by default).
+        mounted_later: whether the archive may appear after the start, from MODEL_INIT_MODE: KServe sets it to `async`
+            where a sidecar mounts the model's image.
     """
 
     provider: str
     threads: int
     max_request_bytes: int
+    mounted_later: bool
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -50,6 +53,7 @@ class Settings:
             provider=PROVIDERS[device],
             threads=_whole_number("DOKUEI_THREADS", len(os.sched_getaffinity(0)), 1024),
             max_request_bytes=_whole_number("DOKUEI_MAX_REQUEST_MB", 512, MAX_REQUEST_MB) * MEBIBYTE,
+            mounted_later=os.environ.get("MODEL_INIT_MODE") == "async",
         )
 
 

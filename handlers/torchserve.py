@@ -189,7 +189,7 @@ def main() -> int:
         store.mkdir()
         configuration = properties(
             folder=store,
-            models=fill_store(given.archives, store),
+            models=fill_store([command.archive_at(path, settings) for path in given.archives], store),
             inference=f"http://{given.host}:{given.port}",
             management=address(LOOPBACK, given.management_port, "management"),
             metrics=address(given.host, given.metrics_port, "metrics"),

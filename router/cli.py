@@ -103,6 +103,38 @@ def analyse(
     _print_analysis(response.json(), url)
 
 
+@app.command()
+def check(
+    url: Annotated[str, typer.Option(help="of the router")] = f"http://127.0.0.1:{DEFAULT_PORT}",
+    health_only: Annotated[bool, typer.Option(help="ask whether it is ready, and send nothing")] = False,
+) -> None:
+    """Send the synthetic samples to a running router, compare what each is taken for, and delete them again."""
+    from .samples import samples_with_content
+
+    with httpx.Client(base_url=url, timeout=300, trust_env=False) as client:
+        try:
+            ready = client.get("/readyz")
+            if ready.status_code != 200:
+                raise CommandError(f"the router at {url} is not ready: {ready.json()['detail']}")
+            print(f"{url} is ready", flush=True)
+            wrong = []
+            for sample, content in [] if health_only else samples_with_content():
+                answer = client.post("/api/analyses", files=[("files", (sample.file, content))])
+                document = answer.json()
+                if answer.status_code == 201:
+                    seen = document["modality"]["label"]
+                    client.delete(f"/api/analyses/{document['id']}")
+                else:
+                    seen = "other" if document["type"] == "/problems/unsupported-image" else document["title"]
+                if seen != sample.modality:
+                    wrong.append(f"{sample.file} was taken for {seen}, and is {sample.modality}")
+                print(f"{sample.file}: {seen}", flush=True)
+        except httpx.TransportError as error:
+            raise CommandError(f"the router at {url} gave no answer: {error}") from None
+    if wrong:
+        raise CommandError("; ".join(wrong))
+
+
 def _print_analysis(analysis: dict[str, Any], url: str) -> None:
     modality, model, result = analysis["modality"], analysis["model"], analysis["result"]
     confidence = "" if modality["confidence"] is None else f", {modality['confidence']:.1%} sure"

@@ -54,6 +54,12 @@ SAMPLES = [
 ]
 
 
+def samples_with_content() -> list[tuple[Sample, bytes]]:
+    """The samples with the bytes of their files, the same every time."""
+    contents = [_chest_file(opacity=False), _chest_file(opacity=True), _brain_zip(), _picture()]
+    return list(zip(SAMPLES, contents, strict=True))
+
+
 def write_samples(folder: Path) -> list[Sample]:
     """Write the samples and `index.json` (`{"items": [{file, title, modality}]}`) into `folder`, made where missing.
 
@@ -63,8 +69,7 @@ def write_samples(folder: Path) -> list[Sample]:
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    contents = [_chest_file(opacity=False), _chest_file(opacity=True), _brain_zip(), _picture()]
-    for sample, content in zip(SAMPLES, contents, strict=True):
+    for sample, content in samples_with_content():
         (folder / sample.file).write_bytes(content)
     index = {"items": [asdict(sample) for sample in SAMPLES]}
     (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ import httpx
 import onnxruntime
 import psutil
 import pytest
-from processes import Served, answers, command, environment, free_port, running
+from processes import Served, answers, command, environment, free_port, image, running
 
 from handlers.contract.card import load_card
 
@@ -146,6 +146,32 @@ def test_torchserve_ends_with_its_java_its_workers_and_its_files(
     assert list(short_folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("module", SERVERS)
+def test_an_archive_that_is_mounted_after_the_start_is_waited_for(module: str, modality: Path, tmp_path: Path) -> None:
+    port, mounted = free_port(), tmp_path / "models"
+    served = Served(load_card(modality.parent), f"http://127.0.0.1:{port}")
+
+    def answers_once_mounted() -> bool:
+        if not mounted.exists():
+            (tmp_path / "image").mkdir()
+            shutil.copy(modality, tmp_path / "image")
+            mounted.symlink_to(tmp_path / "image")  # As KServe's modelcar does.
+        return answers(served)()
+
+    arguments = command(module, mounted, "--port", port)
+    with running(arguments, answers_once_mounted, tmp_path / "log", MODEL_INIT_MODE="async"):
+        assert served.infer(image(served.card, seed=1))["probabilities"].shape == (1, 3)
+
+
+def ready(management: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command("handlers.ready", management), capture_output=True, text=True, check=False)
+
+
+def test_torchserve_that_is_not_there_is_not_ready() -> None:
+    done = ready(free_port())
+    assert (done.returncode, "does not answer" in done.stderr) == (1, True)
+
+
 def test_torchserve_takes_no_models_at_run_time(modality: Path, tmp_path: Path) -> None:
     port, management, metrics = free_port(), free_port(), free_port()
     served = Served(load_card(modality.parent), f"http://127.0.0.1:{port}")
@@ -158,6 +184,7 @@ def test_torchserve_takes_no_models_at_run_time(modality: Path, tmp_path: Path) 
         described = httpx.get(f"{api}/modality").json()[0]
         assert (described["minWorkers"], described["maxWorkers"]) == (1, 1)
         assert [worker["status"] for worker in described["workers"]] == ["READY"]
+        assert ready(management).returncode == 0
         for url in ("modality.mar", f"file://{modality}", "http://127.0.0.1/modality.mar"):
             assert httpx.post(api, params={"url": url, "model_name": "other"}).status_code == 405
         assert httpx.delete(f"{api}/modality").status_code == 405
