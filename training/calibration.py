@@ -19,8 +19,12 @@ CALIBRATION_FILE = "calibration.json"
 POSSIBLE = (0.01, 0.99)
 """Thresholds that a card may hold."""
 
-REFUSED = 0.002
-"""Share of the images of a model's kind that the modality model's threshold may cost, and its least similarity."""
+REFUSED_AS_UNSURE = 0.0005
+REFUSED_AS_UNLIKE = 0.004
+"""Shares of the images of a model's kind that the modality model's threshold may cost, and its least similarity.
+
+Similarity tells kinds never seen better than probability does, so nearly all of what may be lost is lost to it.
+"""
 
 
 class CalibrationError(DokueiError):
@@ -86,8 +90,8 @@ def fit_kinds(other: int) -> Fit:
     """How a modality model is calibrated.
 
     The temperature is that of least log loss. The threshold, of the largest probability, is the highest that still lets
-    through all but `REFUSED` of the images that would go to their right model: unseen kinds of images get lower
-    probabilities than those (Hendrycks and Gimpel 2017), so it keeps out as many of them as can be at that price.
+    through all but `REFUSED_AS_UNSURE` of the images that would go to their right model: unseen kinds of images get
+    lower probabilities than those (Hendrycks and Gimpel 2017), so it keeps out as many of them as can be at that price.
 
     Args:
         other: index of the label that no model accepts.
@@ -97,14 +101,14 @@ def fit_kinds(other: int) -> Fit:
         temperature = _temperature(logits, targets, lambda scaled: np.asarray(softmax(scaled, axis=1)))
         right = (logits.argmax(1) == targets) & (targets != other)
         largest = softmax(logits[right].astype(np.float64) / temperature, axis=1).max(1)
-        return Calibration(temperature, float(np.clip(np.quantile(largest, REFUSED), *POSSIBLE)))
+        return Calibration(temperature, float(np.clip(np.quantile(largest, REFUSED_AS_UNSURE), *POSSIBLE)))
 
     return fit
 
 
 def least_similarity(similarity: NDArray[np.floating]) -> float:
-    """The highest that refuses no more than `REFUSED` of images of the models' kinds, whose similarity is given."""
-    return float(np.quantile(similarity, REFUSED))
+    """The highest that costs `REFUSED_AS_UNLIKE` of the images of the models' kinds, whose similarity is given."""
+    return float(np.quantile(similarity, REFUSED_AS_UNLIKE))
 
 
 def cross_fitted(

@@ -115,6 +115,10 @@ def draw_chest(opacity: bool) -> NDArray[np.uint16]:
     image += 0.07 * bell(scapula, 0.006) * step(v - 0.17, 0.03) * step(0.36 - v, 0.03)
     image += 0.14 * step(0.17 - np.hypot(u, 1.25 * (v + 0.11)), 0.006) + 0.010 * clouds(rng, size, 5)
 
+    # No tissue is smooth: what overlies on a radiograph is a noise that falls with the frequency (Burgess et al. 2001).
+    tissue = np.random.default_rng(1897)
+    image += 0.4 * thickness * sum(clouds(tissue, size, cells) / cells for cells in (30, 60, 120, 240))
+
     # The dose falls towards the edges of the field, and quantum noise is strongest where little comes through.
     image = image * (1.08 - 0.10 * (u**2 + (v - 0.5) ** 2)) + rng.normal(0, 0.008, image.shape)
     return np.asarray(np.clip(image, 0, 1) * WHITE, np.uint16)

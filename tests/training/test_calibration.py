@@ -72,11 +72,17 @@ def test_the_threshold_of_kinds_costs_no_more_right_images_than_it_may() -> None
     right = (logits.argmax(1) == targets) & (targets != 2)
     largest = softmax(logits[right] / fitted.temperature, axis=1).max(1)
     refused = largest < fitted.threshold
-    assert refused.mean() == pytest.approx(calibration.REFUSED, abs=2e-4)
+    assert refused.mean() == pytest.approx(calibration.REFUSED_AS_UNSURE, abs=2e-4)
+
+
+def test_the_least_similarity_costs_no_more_images_of_the_models_kinds_than_it_may() -> None:
+    similarity = np.random.default_rng(0).normal(0.7, 0.1, 20000)
+    least = calibration.least_similarity(similarity)
+    assert (similarity < least).mean() == pytest.approx(calibration.REFUSED_AS_UNLIKE, abs=1e-4)
 
 
 def test_a_calibration_comes_back_as_it_was_kept_and_a_missing_one_is_named(tmp_path: Path) -> None:
-    kept = calibration.Calibration(temperature=0.8, threshold=0.43)
+    kept = calibration.Calibration(temperature=0.8, threshold=0.43, least_similarity=0.46)
     calibration.save(tmp_path / "kept.json", kept)
     assert calibration.load(tmp_path / "kept.json") == kept
     with pytest.raises(calibration.CalibrationError, match=r"missing\.json is missing; `make crossvalidate"):
