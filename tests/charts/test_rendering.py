@@ -165,7 +165,7 @@ def test_a_second_router_comes_before_the_first_goes_but_not_on_sqlite(everythin
 
 def test_an_upgrade_changes_no_member_that_cannot_be_changed(rendered: list[Object], scenario: str) -> None:
     """Selectors and claims are immutable, and must not depend on versions."""
-    newer = template(CHART, *values_of(scenario), "--set", "router.image.tag=99", "--is-upgrade")
+    newer = template(CHART, *values_of(scenario), "--set-string", "router.image.tag=99", "--is-upgrade")
     for kind in ("Deployment", "DaemonSet"):
         for found in of_kind(rendered, kind):
             other = named(newer, kind, found["metadata"]["name"])

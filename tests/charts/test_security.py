@@ -149,10 +149,7 @@ BROKEN = [
     (restricted, "_pods.tpl", "fsGroupChangePolicy: OnRootMismatch\nseccompProfile:\n  type: RuntimeDefault", ""),
     (restricted, "_pods.tpl", "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true"),
     (restricted, "_pods.tpl", "drop: [ALL]", "drop: [NET_RAW]"),
-    (
-        restricted, "_modelcar.tpl",
-        '{{- include "dokuei.containerSecurity" . | nindent 6 }}\n    volumeMounts', "    volumeMounts",
-    ),
+    (restricted, "_modelcar.tpl", '{{- include "dokuei.containerSecurity" . | nindent 6 }}', ""),
     (restricted, "servingruntimes.yaml", "emptyDir: {sizeLimit: 4Gi}", "hostPath: {path: /tmp}"),
     (read_only, "_pods.tpl", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
     (tokens, "inferenceservices.yaml", "    automountServiceAccountToken: false\n", ""),

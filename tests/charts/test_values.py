@@ -5,7 +5,7 @@ from __future__ import annotations
 import jsonschema
 import pytest
 import yaml
-from rendering import CHART, Object, of_kind, refusal, template, values_of
+from rendering import CHART, Object, named, of_kind, refusal, template, values_of
 
 HPA = ["modelDefaults.autoscaling.kind=hpa", "modelDefaults.autoscaling.maxReplicas=1"]
 SCHEMA = yaml.safe_load((CHART / "values.schema.yaml").read_text())
@@ -89,7 +89,7 @@ def test_the_values_reach_the_router_s_settings() -> None:
     known |= {"DOKUEI_EXECUTION_PROVIDER", "DOKUEI_THREADS", "DOKUEI_MAX_REQUEST_MB"}
     objects = template(CHART, *values_of("everything"))
     containers = [
-        *of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"],
+        *named(objects, "Deployment", "dokuei-router")["spec"]["template"]["spec"]["containers"],
         *(runtime["spec"]["containers"][0] for runtime in of_kind(objects, "ServingRuntime")),
         *(service["spec"]["predictor"]["model"] for service in of_kind(objects, "InferenceService")),
     ]
