@@ -1,0 +1,254 @@
+"""Build the container images, with an OCI archive, a bill of materials and a digest of each in build/images.
+
+    python -m images.build                            router, model-server, torchserve, and each model
+    python -m images.build router model-modality      these
+    python -m images.build --base registry/debian:12-slim --builder podman
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import configparser
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handlers.contract.archive import load_models
+from handlers.contract.errors import DokueiError
+
+from . import archive
+
+ROOT = Path(__file__).parents[1]
+OUTPUT = ROOT / "build" / "images"
+BUILDERS = ("docker", "podman", "buildah")
+PUBLIC_BASE = "debian:12-slim"
+LOCAL_BASE = "dokuei/base:12"
+"""What `make base-image` makes; taken where it is there and no other base is named."""
+NICE = ("nice", "-n", "19")
+PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout")
+"""What a build has to know of the machine's pip."""
+MEGABYTE = 1_000_000
+
+
+class BuildError(DokueiError):
+    """An image that cannot be built as it was asked for."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image to build.
+
+    Attributes:
+        name: without the prefix `dokuei/`.
+        tag: its version.
+        file: Dockerfile, from the repository's root.
+        target: stage of the Dockerfile.
+        optional: built only where it is named.
+        arguments: build arguments beside BASE, VERSION and REVISION.
+        components: entries of its bill of materials that no package manager knows.
+    """
+
+    name: str
+    tag: str
+    file: str
+    target: str
+    optional: bool = False
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    components: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def reference(self) -> str:
+        """Name and tag."""
+        return f"dokuei/{self.name}:{self.tag}"
+
+
+def images(root: Path) -> list[Image]:
+    """All images of the repository in `root`.
+
+    Raises:
+        CardError, ArchiveError: a model of the store cannot be used.
+    """
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    models = [
+        Image(
+            name=f"model-{card.name}",
+            tag=card.version,
+            file="model-store/Dockerfile",
+            target="model",
+            arguments={"MODEL": card.name, "LICENCE": card.licence},
+            components=[
+                {
+                    "type": "machine-learning-model",
+                    "name": card.name,
+                    "version": card.version,
+                    "hashes": [{"alg": "SHA-256", "content": card.graph.sha256 if card.graph else ""}],
+                    "licenses": [{"license": {"name": card.licence}}],
+                }
+            ],
+        )
+        for card, _ in load_models(root / "model-store")
+    ]
+    return [
+        Image("router", version, "router/Dockerfile", "router"),
+        Image("model-server", version, "handlers/Dockerfile", "onnx"),
+        Image("model-server-gpu", version, "handlers/Dockerfile", "onnx-gpu", optional=True),
+        Image("torchserve", version, "handlers/Dockerfile", "torchserve"),
+        Image("torchserve-gpu", version, "handlers/Dockerfile", "torchserve-gpu", optional=True),
+        *models,
+    ]
+
+
+def chosen(available: Sequence[Image], names: Sequence[str]) -> list[Image]:
+    """The images of these names; without names all that are not optional.
+
+    Raises:
+        BuildError: a name that is none.
+    """
+    known = {image.name: image for image in available}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise BuildError(f"there is no image {', '.join(unknown)}; there are {', '.join(known)}")
+    return [known[name] for name in names] if names else [image for image in available if not image.optional]
+
+
+def choose_builder(name: str | None) -> str:
+    """`name`, or else the first builder that is installed and answers.
+
+    Raises:
+        BuildError: there is none.
+    """
+    for builder in [name] if name else BUILDERS:
+        # Docker's client is often there without its daemon.
+        if shutil.which(builder) and subprocess.run([builder, "info"], capture_output=True, check=False).returncode == 0:
+            return builder
+    raise BuildError(f"{name or 'none of ' + ', '.join(BUILDERS)} answers; one of them builds the images (BUILDER=…)")
+
+
+def build_command(
+    builder: str,
+    file: Path,
+    context: Path,
+    reference: str,
+    *,
+    target: str = "",
+    arguments: Mapping[str, str] | None = None,
+    secrets: Mapping[str, Path] | None = None,
+) -> list[str]:
+    """The command that builds one image; its secrets are files that a RUN instruction mounts."""
+    # Without a daemon RUN needs neither a network of its own nor more rights than a chroot has.
+    start = ["buildx", "build", "--load", "--provenance=false"] if builder == "docker" else ["build", "--isolation=chroot", "--layers"]
+    options = {"--file": str(file), "--tag": reference, **({"--target": target} if target else {})}
+    given = [part for name, value in (arguments or {}).items() for part in ("--build-arg", f"{name}={value}")]
+    mounted = [part for name, path in (secrets or {}).items() for part in ("--secret", f"id={name},src={path}")]
+    return [builder, *start, *(part for pair in options.items() for part in pair), *given, *mounted, str(context)]
+
+
+def export_command(builder: str, reference: str, file: Path) -> list[str]:
+    """The command that writes a built image as an OCI archive."""
+    if builder == "docker":
+        return ["docker", "save", "--output", str(file), reference]
+    return [builder, "push", "--quiet", reference, f"oci-archive:{file}:{reference}"]
+
+
+def pip_configuration(listed: str, certificates: bool) -> str:
+    """A pip.conf for the build, from the answer of `pip config list` on this machine."""
+    values: dict[str, str] = {}
+    for line in listed.splitlines():
+        name, _, value = line.partition("=")
+        key = name.rsplit(".", 1)[-1].removeprefix("default-")
+        if key in PIP_KEYS:
+            values[key] = ast.literal_eval(value)
+    if certificates:
+        values["cert"] = "/run/secrets/certificates"
+    parser = configparser.RawConfigParser()
+    parser["global"] = values
+    text = io.StringIO()
+    parser.write(text)
+    return text.getvalue()
+
+
+def pip_secrets(folder: Path) -> dict[str, Path]:
+    """What pip needs in the build, as files that no layer keeps: its configuration, and the certificates it trusts."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
+    ).stdout
+    named = [ast.literal_eval(line.partition("=")[2]) for line in listed.splitlines() if ".cert=" in line]
+    certificates = {"certificates": Path(named[0])} if named else {}
+    (folder / "pip.conf").write_text(pip_configuration(listed, bool(certificates)))
+    return {"pip": folder / "pip.conf", **certificates}
+
+
+def base_image(builder: str, named: str | None) -> str:
+    """The base image: the one that is named, or the one made here, or Debian's."""
+    if named:
+        return named
+    inspect = [builder, "inspect", *(() if builder == "docker" else ("--type", "image")), LOCAL_BASE]
+    made = subprocess.run(inspect, capture_output=True, check=False).returncode == 0
+    return LOCAL_BASE if made else PUBLIC_BASE
+
+
+def build(image: Image, builder: str, base: str, secrets: Mapping[str, Path]) -> dict[str, Any]:
+    """Build and export one image; returns its entry of digests.json."""
+    revision = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True)
+    arguments = {"BASE": base, "VERSION": image.tag, "REVISION": revision.stdout.strip(), **image.arguments}
+    command = build_command(
+        builder, ROOT / image.file, ROOT, image.reference, target=image.target, arguments=arguments, secrets=secrets
+    )
+    file = OUTPUT / f"{image.name}.tar"
+    file.unlink(missing_ok=True)
+    for each in (command, export_command(builder, image.reference, file)):
+        if subprocess.run([*NICE, *each], check=False, stdout=sys.stderr).returncode != 0:
+            raise BuildError(
+                f"{image.reference} was not built on {base}; where no base image can be pulled, `make base-image` makes one"
+            )
+    contents = archive.read(file)
+    bill = archive.bill(contents, f"dokuei/{image.name}", image.tag, image.components)
+    (OUTPUT / f"{image.name}.cdx.json").write_text(json.dumps(bill, indent=1) + "\n")
+    return {
+        "name": f"dokuei/{image.name}",
+        "tag": image.tag,
+        "digest": contents.digest,
+        "compressed_bytes": contents.compressed_bytes,
+    }
+
+
+def main() -> int:
+    """Build the images; see `--help`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m images.build", description="Build the container images into build/images."
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="as in dokuei/NAME; default: all but those for GPUs")
+    parser.add_argument("--builder", choices=BUILDERS, help="default: the first of them that answers")
+    parser.add_argument("--base", help=f"base image, a Debian 12 (default: {LOCAL_BASE} if it is there, else {PUBLIC_BASE})")
+    given = parser.parse_args()
+    wanted = chosen(images(ROOT), given.names)
+    builder = choose_builder(given.builder)
+    base = base_image(builder, given.base)
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    listing = OUTPUT / "digests.json"
+    digests = {entry["name"]: entry for entry in json.loads(listing.read_text())} if listing.is_file() else {}
+    with tempfile.TemporaryDirectory(prefix="dokuei-") as temporary:
+        secrets = pip_secrets(Path(temporary))
+        for image in wanted:
+            entry = build(image, builder, base, secrets)
+            digests[entry["name"]] = entry
+            listing.write_text(json.dumps(sorted(digests.values(), key=lambda each: str(each["name"])), indent=1) + "\n")
+            print(f"{image.reference}  {entry['compressed_bytes'] / MEGABYTE:.1f} MB  {entry['digest']}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        raise SystemExit(main())
+    except DokueiError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
