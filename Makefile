@@ -11,7 +11,7 @@ LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help portal portal-types portal-bench screenshots run analyse test lint format lock clean benchmark data-quality unseen-kinds
+.PHONY: help portal portal-types portal-bench screenshots run analyse test test-images images base-image lint format lock clean benchmark data-quality unseen-kinds
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,17 @@ analyse: .venv/.light ## Send FILE=… (an image, a folder or a zip) to what `ma
 	@test -n "$(FILE)" || { echo "say which image: make analyse FILE=build/run/samples/chest-xray.dcm"; exit 2; }
 	@$(BIN)/dokuei analyse "$(FILE)" --url http://127.0.0.1:$(PORT)
 
+images: .venv/.light portal/dist/index.html ## Build the container images (TARGETS="router model-server …", BUILDER=docker|podman|buildah, BASE=a Debian 12)
+	@$(BIN)/python -m images.build $(TARGETS) $(if $(BUILDER),--builder $(BUILDER)) $(if $(BASE),--base $(BASE))
+
+base-image: .venv/.light ## Make a base image with debootstrap, where none can be pulled (as root, on Debian 12)
+	@$(BIN)/python -m images.base $(if $(BUILDER),--builder $(BUILDER))
+
 test: .venv/.dev build/.chromium portal/dist/index.html ## Run every test, with real TorchServe, ONNX Runtime and Chromium
 	$(BIN)/python -m pytest
+
+test-images: .venv/.dev portal/dist/index.html ## Build the images, run them as a cluster would, and ask them (needs podman)
+	$(BIN)/python -m pytest tests/images/running.py
 
 portal: portal/dist/index.html ## Build the portal
 
@@ -107,7 +116,7 @@ clean: ## Remove what was built, not the environment
 
 .venv/.dev: $(LOCKED) | .venv/bin/python
 	@echo "installing everything for training and tests (with torch, about 6 GB) …"
-	@$(INSTALL) ".[serve,router,torchserve,training,dev]"
+	@$(INSTALL) ".[serve,router,postgresql,torchserve,training,dev]"
 	@touch $@ .venv/.light .venv/.torchserve
 
 # npm writes the hidden lock file last, so it is the stamp of a whole installation.

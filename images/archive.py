@@ -14,7 +14,6 @@ SBOM = "opt/dokuei/sbom.cdx.json"
 """Where images/install.sh leaves the bill of materials of the Python environment."""
 PACKAGES = "var/lib/dpkg/status"
 PACKAGES_OF_ONE = "var/lib/dpkg/status.d"
-MANIFESTS = "application/vnd.oci.image.manifest.v1+json"
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,7 @@ def read(file: Path) -> Contents:
             compressed_bytes=sum(part["size"] for part in (manifest["config"], *manifest["layers"])),
             config=json.load(blob(manifest["config"]["digest"])),
             python=json.loads(found[SBOM]) if SBOM in found else None,
-            packages=[
-                package
-                for name in sorted(found)
-                if name != SBOM
-                for package in _packages(found[name].decode())
-            ],
+            packages=[package for name in sorted(found) if name != SBOM for package in _packages(found[name].decode())],
         )
 
 
@@ -95,7 +89,9 @@ def _packages(status: str) -> Iterator[Mapping[str, str]]:
 
 def _debian(package: Mapping[str, str]) -> dict[str, str]:
     name, version, architecture = package["Package"], package["Version"], package["Architecture"]
-    purl = f"pkg:deb/debian/{name}@{version.replace(':', '%3A').replace('+', '%2B')}?arch={architecture}&distro=debian-12"
+    purl = (
+        f"pkg:deb/debian/{name}@{version.replace(':', '%3A').replace('+', '%2B')}?arch={architecture}&distro=debian-12"
+    )
     return {"type": "library", "name": name, "version": version, "purl": purl, "bom-ref": purl}
 
 

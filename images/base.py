@@ -2,7 +2,8 @@
 
     python -m images.base --help
 
-Needs root, debootstrap, and a machine of Debian 12: the mirrors are those of the machine's own apt, security updates included.
+Needs root, debootstrap, and a machine of Debian 12: the mirrors are those of the machine's own apt, with those of
+security updates.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def make_root(mirrors: dict[str, str], root: Path) -> None:
     (root / "etc/dpkg/dpkg.cfg.d/smaller").write_text("\n".join(rules) + "\n")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     for step in (["update"], ["--yes", "upgrade"], ["clean"]):
-        subprocess.run([*NICE, "chroot", str(root), "apt-get", "-qq", *step], check=True, env=environment, stdout=sys.stderr)
+        subprocess.run(
+            [*NICE, "chroot", str(root), "apt-get", "-qq", *step], check=True, env=environment, stdout=sys.stderr
+        )
     kept = {path for pattern in KEPT for path in root.glob(pattern)}
     for pattern in LEFT_OUT:
         for path in root.glob(pattern):
@@ -89,7 +92,9 @@ def main() -> int:
         root, context = Path(temporary) / "root", Path(temporary) / "context"
         context.mkdir()
         make_root(sources(asked.stdout), root)
-        subprocess.run(["tar", "--directory", str(root), "--create", "--file", str(context / "root.tar"), "."], check=True)
+        subprocess.run(
+            ["tar", "--directory", str(root), "--create", "--file", str(context / "root.tar"), "."], check=True
+        )
         file = Path(__file__).with_name("base.Dockerfile")
         subprocess.run([*NICE, *build_command(builder, file, context, LOCAL_BASE)], check=True, stdout=sys.stderr)
     print(f"made {LOCAL_BASE}; `make images` builds on it")

@@ -1,8 +1,8 @@
 """Build the container images, with an OCI archive, a bill of materials and a digest of each in build/images.
 
-    python -m images.build                            router, model-server, torchserve, and each model
-    python -m images.build router model-modality      these
-    python -m images.build --base registry/debian:12-slim --builder podman
+python -m images.build                            router, model-server, torchserve, and each model
+python -m images.build router model-modality      these
+python -m images.build --base registry/debian:12-slim --builder podman
 """
 
 from __future__ import annotations
@@ -77,7 +77,17 @@ def images(root: Path) -> list[Image]:
     Raises:
         CardError, ArchiveError: a model of the store cannot be used.
     """
-    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    version = project["version"]
+    code = [
+        {
+            "type": "application",
+            "name": project["name"],
+            "version": version,
+            "purl": f"pkg:pypi/{project['name']}@{version}",
+            "licenses": [{"license": {"id": project["license"]}}],
+        }
+    ]
     models = [
         Image(
             name=f"model-{card.name}",
@@ -97,12 +107,13 @@ def images(root: Path) -> list[Image]:
         )
         for card, _ in load_models(root / "model-store")
     ]
+    servers = "handlers/Dockerfile"
     return [
-        Image("router", version, "router/Dockerfile", "router"),
-        Image("model-server", version, "handlers/Dockerfile", "onnx"),
-        Image("model-server-gpu", version, "handlers/Dockerfile", "onnx-gpu", optional=True),
-        Image("torchserve", version, "handlers/Dockerfile", "torchserve"),
-        Image("torchserve-gpu", version, "handlers/Dockerfile", "torchserve-gpu", optional=True),
+        Image("router", version, "router/Dockerfile", "router", components=code),
+        Image("model-server", version, servers, "onnx", components=code),
+        Image("model-server-gpu", version, servers, "onnx-gpu", optional=True, components=code),
+        Image("torchserve", version, servers, "torchserve", components=code),
+        Image("torchserve-gpu", version, servers, "torchserve-gpu", optional=True, components=code),
         *models,
     ]
 
@@ -128,7 +139,10 @@ def choose_builder(name: str | None) -> str:
     """
     for builder in [name] if name else BUILDERS:
         # Docker's client is often there without its daemon.
-        if shutil.which(builder) and subprocess.run([builder, "info"], capture_output=True, check=False).returncode == 0:
+        if (
+            shutil.which(builder)
+            and subprocess.run([builder, "info"], capture_output=True, check=False).returncode == 0
+        ):
             return builder
     raise BuildError(f"{name or 'none of ' + ', '.join(BUILDERS)} answers; one of them builds the images (BUILDER=…)")
 
@@ -144,12 +158,13 @@ def build_command(
     secrets: Mapping[str, Path] | None = None,
 ) -> list[str]:
     """The command that builds one image; its secrets are files that a RUN instruction mounts."""
-    # Without a daemon RUN needs neither a network of its own nor more rights than a chroot has.
-    start = ["buildx", "build", "--load", "--provenance=false"] if builder == "docker" else ["build", "--isolation=chroot", "--layers"]
-    options = {"--file": str(file), "--tag": reference, **({"--target": target} if target else {})}
+    # Without a daemon: RUN needs neither a network of its own nor more rights than a chroot has. With one: a signed
+    # statement of the build would make an index of what has to be one image.
+    start = ["--provenance=false"] if builder == "docker" else ["--isolation=chroot", "--layers"]
+    named = ["--file", str(file), "--tag", reference, *(("--target", target) if target else ())]
     given = [part for name, value in (arguments or {}).items() for part in ("--build-arg", f"{name}={value}")]
     mounted = [part for name, path in (secrets or {}).items() for part in ("--secret", f"id={name},src={path}")]
-    return [builder, *start, *(part for pair in options.items() for part in pair), *given, *mounted, str(context)]
+    return [builder, "build", *start, *named, *given, *mounted, str(context)]
 
 
 def export_command(builder: str, reference: str, file: Path) -> list[str]:
@@ -208,7 +223,8 @@ def build(image: Image, builder: str, base: str, secrets: Mapping[str, Path]) ->
     for each in (command, export_command(builder, image.reference, file)):
         if subprocess.run([*NICE, *each], check=False, stdout=sys.stderr).returncode != 0:
             raise BuildError(
-                f"{image.reference} was not built on {base}; where no base image can be pulled, `make base-image` makes one"
+                f"{image.reference} was not built on {base}; its builder says why above. Where no base image can be "
+                "pulled, `make base-image` makes one"
             )
     contents = archive.read(file)
     bill = archive.bill(contents, f"dokuei/{image.name}", image.tag, image.components)
@@ -228,7 +244,9 @@ def main() -> int:
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help="as in dokuei/NAME; default: all but those for GPUs")
     parser.add_argument("--builder", choices=BUILDERS, help="default: the first of them that answers")
-    parser.add_argument("--base", help=f"base image, a Debian 12 (default: {LOCAL_BASE} if it is there, else {PUBLIC_BASE})")
+    parser.add_argument(
+        "--base", help=f"base image, a Debian 12 (default: {LOCAL_BASE} if it is there, else {PUBLIC_BASE})"
+    )
     given = parser.parse_args()
     wanted = chosen(images(ROOT), given.names)
     builder = choose_builder(given.builder)
@@ -241,7 +259,9 @@ def main() -> int:
         for image in wanted:
             entry = build(image, builder, base, secrets)
             digests[entry["name"]] = entry
-            listing.write_text(json.dumps(sorted(digests.values(), key=lambda each: str(each["name"])), indent=1) + "\n")
+            listing.write_text(
+                json.dumps(sorted(digests.values(), key=lambda each: str(each["name"])), indent=1) + "\n"
+            )
             print(f"{image.reference}  {entry['compressed_bytes'] / MEGABYTE:.1f} MB  {entry['digest']}", flush=True)
     return 0
 

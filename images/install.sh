@@ -1,20 +1,32 @@
 #!/bin/sh
-# Installs this package with the extras $1 into /opt/dokuei: no pip in it, compiled, and its bill of materials beside it.
-# Runs in a build stage only. pip's configuration and certificates are secrets of the build (images/build.py).
+# Installs into /opt/dokuei, in a build stage: no pip in it, bytecode compiled.
+#
+#     install.sh dependencies EXTRAS    what pyproject.toml names, with a bill of materials beside it
+#     install.sh package                the code alone: a layer of its own, so a new version is a small one
+#
+# pip's configuration and certificates are secrets of the build (images/build.py).
 set -eu
-export PIP_CONFIG_FILE=/run/secrets/pip PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1
-locked="--constraint constraints.txt --constraint constraints-gpu.txt --quiet"
-
-python3 -m venv --without-pip /opt/dokuei
+export PIP_CONFIG_FILE=/run/secrets/pip PIP_CACHE_DIR=/root/.cache/pip PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1
+constraints="--constraint constraints.txt --constraint constraints-gpu.txt"
 python=/opt/dokuei/bin/python
-# shellcheck disable=SC2086
-pip --python $python install $locked --no-compile ".[$1]"
-# triton compiles kernels for GPUs at run time: a compiler of 1 GB that torch imports nowhere by itself.
-pip --python $python uninstall --quiet --yes triton 2>/dev/null
-# Checked by hash once, here: times of files may change on their way into an image, and nothing can be written at start.
-python3 -m compileall -q --invalidation-mode unchecked-hash /opt/dokuei/lib
+python3 -m venv --without-pip /opt/dokuei
 
-python3 -m venv /opt/sbom
-# shellcheck disable=SC2086
-/opt/sbom/bin/pip install $locked cyclonedx-bom
-/opt/sbom/bin/cyclonedx-py environment --output-reproducible --output-file /opt/dokuei/sbom.cdx.json $python
+if [ "$1" = dependencies ]; then
+    python3 - "$2" > requirements.txt <<'END'
+import sys, tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+extras = [name for extra in sys.argv[1].split(",") for name in project["optional-dependencies"][extra]]
+print(*project["dependencies"], *extras, sep="\n")
+END
+    pip --python $python install --quiet $constraints --no-compile --requirement requirements.txt
+    # It compiles kernels for GPUs at run time: a compiler of 1 GB, which torch imports only when asked to compile.
+    pip --python $python uninstall --quiet --yes triton 2>/dev/null
+    python3 -m venv /opt/sbom
+    /opt/sbom/bin/pip install --quiet $constraints cyclonedx-bom
+    /opt/sbom/bin/cyclonedx-py environment --output-reproducible --output-file /opt/dokuei/sbom.cdx.json $python
+else
+    pip --python $python install --quiet $constraints --no-compile --no-deps .
+fi
+# Told apart by hash, which is not checked: files may change their times on the way into an image, and at run time
+# nothing can be written. torch has files in the syntax of newer Pythons, which do not compile.
+python3 -m compileall -qq --invalidation-mode unchecked-hash /opt/dokuei/lib || true
