@@ -11,7 +11,7 @@ LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help portal portal-types portal-bench screenshots run analyse test test-images images base-image lint format lock clean benchmark data-quality unseen-kinds
+.PHONY: help portal portal-types portal-bench screenshots run analyse test test-images images base-image chart kserve-install lint format lock clean benchmark data-quality unseen-kinds
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,13 @@ images: .venv/.light portal/dist/index.html ## Build the container images (TARGE
 base-image: .venv/.light ## Make a base image with debootstrap, where none can be pulled (as root, on Debian 12)
 	@$(BIN)/python -m images.base $(if $(BUILDER),--builder $(BUILDER))
 
-test: .venv/.dev build/.chromium portal/dist/index.html ## Run every test, with real TorchServe, ONNX Runtime and Chromium
+chart: .venv/.dev .cache/bin/helm ## Write what is made from the chart: its cards, schema, reference and the plain manifests
+	$(BIN)/python charts/generate.py
+
+kserve-install: .cache/bin/helm ## Install KServe, as the chart needs it, into the cluster of your kubeconfig
+	@charts/kserve-install.sh .cache/bin/helm
+
+test: .venv/.dev build/.chromium portal/dist/index.html .cache/bin/helm ## Run every test, with real TorchServe, ONNX Runtime and Chromium
 	$(BIN)/python -m pytest
 
 test-images: .venv/.dev portal/dist/index.html ## Build the images, run them as a cluster would, and ask them (needs podman)
@@ -128,6 +134,11 @@ portal/node_modules/.package-lock.json: portal/package.json portal/package-lock.
 
 portal/dist/index.html: portal/node_modules/.package-lock.json portal/index.html portal/vite.config.ts $(shell find portal/src portal/public -type f)
 	@cd portal && npm run --silent build -- --logLevel warn
+
+.cache/bin/helm:
+	@command -v go >/dev/null || { echo "Go is needed to build Helm"; exit 2; }
+	@echo "building Helm …"
+	@GOBIN="$(CURDIR)/.cache/bin" go install helm.sh/helm/v3/cmd/helm@v3.22.0
 
 build/.chromium:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq -y chromium fonts-noto-cjk >/dev/null; }

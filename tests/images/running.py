@@ -137,11 +137,14 @@ def test_the_router_analyses_an_image_and_shows_the_portal(start: Start, tmp_pat
 def test_nothing_can_be_installed_compiled_or_written(built: dict[str, dict[str, Any]], image: str) -> None:
     script = (
         "id -u; for tool in pip pip3 gcc cc g++ make; do command -v $tool; done; python -m pip --version; "
-        "touch /opt/dokuei/x /etc/x; touch /tmp/x && echo written"
+        "touch /opt/dokuei/x /etc/x; "
+        "touch /tmp/x && echo written; cd /opt/dokuei/lib/python3.11/site-packages; "
+        "test -f handlers/contract/__pycache__/card.cpython-311.pyc && "
+        "test -f numpy/__pycache__/__init__.cpython-311.pyc && echo compiled"
     )
     shell = ("--rm", *RESTRICTED, "--entrypoint", "sh", f"{image}:{built[image]['tag']}", "-c", script)
     ran = subprocess.run(["podman", "run", *shell], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["65532", "written"]
+    assert ran.stdout.split() == ["65532", "written", "compiled"]
     assert ran.stderr.count("Read-only file system") == 2
     assert "No module named pip" in ran.stderr
 
