@@ -92,7 +92,7 @@ def images(root: Path) -> list[Image]:
         Image(
             name=f"model-{card.name}",
             tag=card.version,
-            file="model-store/Dockerfile",
+            file="images/model.Dockerfile",
             target="model",
             arguments={"MODEL": card.name, "LICENCE": card.licence},
             components=[
