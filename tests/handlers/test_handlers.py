@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from graphs import SIDE, archive_of, classifier_graph, segmenter_graph
+from processes import Runtime, image
 
 from handlers.base import Exchange, Handler, Reply
 from handlers.contract import oip
@@ -166,3 +167,9 @@ def test_parts_are_joined_across_slices_and_not_across_requests(volumes: Handler
 def test_a_volume_that_is_cut_into_chunks_keeps_its_order(volumes: Handler) -> None:
     volume = np.concatenate([grey(value) for value in range(1, 41)])
     assert levels(volumes.respond([asked(volume)])[0]) == list(range(1, 41))
+
+
+def test_an_image_unlike_all_that_the_modality_model_learned_from_is_other_for_sure(runtime: Runtime) -> None:
+    served = runtime.models["modality"]
+    probabilities = served.infer(image(served.card, seed=3))["probabilities"]
+    assert probabilities.tolist() == [[0.0, 0.0, 1.0]]

@@ -70,16 +70,19 @@ def test_kinds_that_are_left_out_are_those_never_seen(data: Path) -> None:
 def test_unseen_kinds_are_measured_by_what_is_let_through() -> None:
     card = load_card(STORE / "modality")
     other = card.labels.index("other")
-    logits = np.zeros((5, 3), np.float32)
-    logits[[0, 1], other] = 6  # Refused: it is other, and it is not sure enough.
-    logits[2, 0], logits[[3, 4], 1] = 1, 9
-    names = np.array(list("abcde"))
+    logits = np.zeros((6, 3), np.float32)
+    logits[0, other], logits[1, 0] = 6, 9  # Refused: it is other, it is unlike all that is known, it is not sure.
+    logits[2, 0], logits[[3, 4, 5], 1] = 1, 9
+    names = np.array(list("abcdef"))
     held = unseen.Held(
-        kinds=np.array(["skin", "skin", "photo", "photo", "brain-mri"]), digests=names, patients=names,
-        unseen=np.array([True, True, True, True, False]), logits=logits,
+        kinds=np.array(["skin", "skin", "photo", "photo", "generated", "brain-mri"]), digests=names, patients=names,
+        unseen=np.array([True] * 5 + [False]), logits=logits,
+        similarity=np.array([0.9, 0.1, 0.9, 0.9, 0.9, 0.95], np.float32),
     )  # fmt: skip
-    report = unseen.measure(held, card, Calibration(temperature=1.0, threshold=0.9))
+    report = unseen.measure(held, card, Calibration(temperature=1.0, threshold=0.9, least_similarity=0.5))
     found = {figure.metric: figure.value for figures in report.tables.values() for figure in figures}
-    assert found["images of kinds never seen that are let through to a model"] == 0.25
-    assert (found["skin"], found["photo"]) == (0.0, 0.5)
-    assert found["largest probability of a model's kind (served)"] == pytest.approx((3 + 0.5) / 4)
+    assert found["pictures of kinds never seen that are let through to a model"] == 0.25
+    assert found["the same with blank, noise, gradient and checkerboard images"] == pytest.approx(2 / 5)
+    assert (found["skin"], found["photo"], found["generated"]) == (0.0, 0.5, 1.0)
+    assert found["largest probability of a model's kind (served)"] == pytest.approx((2 + 3 * 0.5) / 5)
+    assert found["similarity to the fifth nearest image learned from (Sun et al. 2022; served)"] == 1.0
