@@ -5,6 +5,7 @@ bytes -> study -> modality -> model card -> result -> explanation -> stored
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Analyser:
         Raises:
             Problem: the upload is refused, or a part does not work; nothing is stored.
         """
+        started = time.perf_counter()
         timings = telemetry.Timings()
         with timings.stage("decode"):
             study = await self.decoder.decode(order.files)
@@ -94,9 +96,7 @@ class Analyser:
         with timings.stage("store"):
             await self.store.add(analysis, images)
         progress("stored")
-        telemetry.ANALYSES.labels(
-            analysis.model.name, analysis.model.version, analysis.model.variant, analysis.modality.label
-        ).inc()
+        telemetry.analysed(analysis, time.perf_counter() - started)
         return analysis
 
     async def explain(self, analysis: Analysis, language: Language, said: Said = lambda _: None) -> Explanation:

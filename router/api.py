@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from . import events, pictures, reviews, upload
+from . import events, pictures, reviews, telemetry, upload
 from .analysis import Analyser
 from .decode.limits import DecodeLimits
 from .registry import ServedModel
@@ -147,7 +147,11 @@ async def create_explanation(request: Request, analysis_id: Id, wanted: Explanat
 @router.put("/analyses/{id}/review", response_model=Analysis, summary="Say what a reader thinks of a result")
 async def put_review(request: Request, analysis_id: Id, said: ReviewRequest) -> Analysis:
     """Keep the verdict, in the place of an earlier one."""
-    return await _parts(request).store.review(analysis_id, Review(**said.model_dump(), created=now()))
+    store = _parts(request).store
+    earlier = (await store.get(analysis_id)).review
+    analysis = await store.review(analysis_id, Review(**said.model_dump(), created=now()))
+    telemetry.reviewed(analysis, earlier)
+    return analysis
 
 
 @router.delete("/analyses/{id}/review", status_code=204, summary="Take a review back")

@@ -113,7 +113,8 @@ def _add_health(app: FastAPI) -> None:
         return {"status": "ok"}
 
     @app.get("/metrics", summary="Prometheus metrics", tags=["health"])
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
+        telemetry.served(request.app.state.analyser.registry.models())
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -142,19 +143,19 @@ def _add_portal(app: FastAPI, samples: Path | None) -> None:
 
 
 async def _answered(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Add the security headers, and log the route (never the URL) with status and time."""
+    """Add the security headers; count and log the route (never the URL) with status and time."""
     started = time.perf_counter()
-    response = await call_next(request)
+    status = 500  # What `_on_bug`, outside of this, makes of an exception.
+    try:
+        response = await call_next(request)
+        status = response.status_code
+    finally:
+        route = getattr(request.scope.get("route"), "path", "none")
+        milliseconds = round((time.perf_counter() - started) * 1000, 1)
+        telemetry.answered(request.method, route, status)
+        telemetry.log.info("request", method=request.method, route=route, status=status, ms=milliseconds)
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
-    route = getattr(request.scope.get("route"), "path", "none")
-    telemetry.log.info(
-        "request",
-        method=request.method,
-        route=route,
-        status=response.status_code,
-        ms=round((time.perf_counter() - started) * 1000, 1),
-    )
     return response
 
 

@@ -39,6 +39,7 @@ async def _events(work: Callable[[Send], Awaitable[None]]) -> AsyncIterator[Serv
             telemetry.REFUSALS.labels(problem.slug).inc()
             send("error", json.dumps(problem.document()))
         except Exception:
+            telemetry.REFUSALS.labels(Problem.slug).inc()
             telemetry.log.exception("a stream failed")
             send("error", json.dumps(Problem(INTERNAL).document()))
         finally:

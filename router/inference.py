@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -55,6 +57,12 @@ class InferenceClient:
             ModelUnavailable: the server does not answer in time, or says that it cannot now.
             ModelFailed: the server answers with an error, or with something that is not asked for.
         """
+        with _timed(model):
+            return await self._infer(model, images, outputs)
+
+    async def _infer(
+        self, model: ServedModel, images: NDArray[np.uint8], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
         name = model.card.name
         request = oip.encode_request({INPUT: images}, outputs)
         response = await self._post(model, request)
@@ -90,3 +98,23 @@ class InferenceClient:
                 return response
             reason = str(response.status_code)
         raise ModelUnavailable(f"{model.card.name} does not answer ({reason}, tried twice)", model=model.card.name)
+
+
+@contextmanager
+def _timed(model: ServedModel) -> Iterator[None]:
+    """Time a request by how it ends; one whose caller went away is not told."""
+    started = time.perf_counter()
+
+    def ended(outcome: telemetry.Outcome) -> None:
+        labels = (model.card.name, model.card.version, model.variant, outcome)
+        telemetry.MODEL_REQUEST_SECONDS.labels(*labels).observe(time.perf_counter() - started)
+
+    try:
+        yield
+    except ModelUnavailable:
+        ended("unavailable")
+        raise
+    except ModelFailed:
+        ended("failed")
+        raise
+    ended("ok")

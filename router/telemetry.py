@@ -1,28 +1,54 @@
-"""What the router tells about itself: logs, metrics and traces. None of them holds what a file says or is called."""
+"""What the router tells about itself: logs, metrics and traces. None of them holds what a file says or is called.
+
+The metrics are described in docs/monitoring.md. A label has few values, none of which a caller can make up.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal, get_args
 
 import structlog
 from opentelemetry import trace
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
-ANALYSES = Counter("dokuei_analyses_total", "Analyses that were stored", ["model", "version", "variant", "modality"])
+from .errors import Problem
+from .registry import ServedModel
+from .result import Analysis, Review, Verdict
+
+MODEL = ("model", "version", "variant")
+SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+ANALYSES = Counter("dokuei_analyses_total", "Analyses that were stored", [*MODEL, "modality"])
 REFUSALS = Counter("dokuei_problems_total", "Requests that ended in a problem", ["problem"])
 EXPLANATIONS = Counter("dokuei_explanations_total", "Explanations by who wrote them", ["source"])
 LLM_REJECTIONS = Counter("dokuei_llm_rejections_total", "LLM replies that were not shown, by reason", ["reason"])
 MODEL_RETRIES = Counter("dokuei_model_retries_total", "Second tries of inference requests", ["model"])
-STAGE_SECONDS = Histogram(
-    "dokuei_stage_seconds",
-    "Time of each stage of an analysis",
-    ["stage"],
-    buckets=(0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48),
+REVIEWS = Counter("dokuei_reviews_total", "Verdicts of readers, new or changed", ["verdict", *MODEL])
+HTTP_REQUESTS = Counter("dokuei_http_requests_total", "HTTP requests that were answered", ["method", "route", "status"])
+STAGE_SECONDS = Histogram("dokuei_stage_seconds", "Time of each stage of an analysis", ["stage"], buckets=SECONDS)
+ANALYSIS_SECONDS = Histogram("dokuei_analysis_seconds", "From decoding to storing an analysis", MODEL, buckets=SECONDS)
+MODEL_REQUEST_SECONDS = Histogram(
+    "dokuei_model_request_seconds",
+    "Time of requests to model servers, with a second try, by how they ended",
+    [*MODEL, "outcome"],
+    buckets=SECONDS,
 )
+SERVED_MODELS = Gauge("dokuei_served_models", "Models that the router can ask now: 1 for each", [*MODEL, "runtime"])
+
+Outcome = Literal["ok", "failed", "unavailable"]
+
+# Prometheus sees no increase in a counter that it first meets at 1, so each begins at 0 where its labels are known.
+_problems: list[type[Problem]] = [Problem, *Problem.__subclasses__()]
+for _problem in _problems:
+    REFUSALS.labels(_problem.slug)
+for _source in ("template", "llm"):
+    EXPLANATIONS.labels(_source)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("dokuei")
 _tracer = trace.get_tracer("dokuei")
@@ -43,6 +69,43 @@ class Timings:
         seconds = time.perf_counter() - started
         STAGE_SECONDS.labels(name).observe(seconds)
         self.milliseconds[name] = round(seconds * 1000, 2)
+
+
+def analysed(analysis: Analysis, seconds: float) -> None:
+    """Count a stored analysis."""
+    ANALYSES.labels(*_labels(analysis), analysis.modality.label).inc()
+    ANALYSIS_SECONDS.labels(*_labels(analysis)).observe(seconds)
+
+
+def reviewed(analysis: Analysis, earlier: Review | None) -> None:
+    """Count a verdict, unless the reader has only changed its reason."""
+    assert analysis.review is not None
+    if earlier is None or earlier.verdict != analysis.review.verdict:
+        REVIEWS.labels(analysis.review.verdict, *_labels(analysis)).inc()
+
+
+def answered(method: str, route: str, status: int) -> None:
+    """Count an answer to an HTTP request."""
+    HTTP_REQUESTS.labels(method if method in METHODS else "other", route, status).inc()
+
+
+def served(models: Sequence[ServedModel]) -> None:
+    """Tell which models are served, and begin at 0 what is counted of them."""
+    SERVED_MODELS.clear()
+    for model in models:
+        labels = (model.card.name, model.card.version, model.variant)
+        SERVED_MODELS.labels(*labels, model.runtime).set(1)
+        MODEL_RETRIES.labels(model.card.name)
+        for outcome in get_args(Outcome):
+            MODEL_REQUEST_SECONDS.labels(*labels, outcome)
+        if model.card.accepts is not None:
+            ANALYSES.labels(*labels, model.card.accepts.modality)
+            for verdict in get_args(Verdict):
+                REVIEWS.labels(verdict, *labels)
+
+
+def _labels(analysis: Analysis) -> tuple[str, str, str]:
+    return analysis.model.name, analysis.model.version, analysis.model.variant
 
 
 def configure_logging() -> None:
