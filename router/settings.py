@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DOKUEI_", extra="ignore", frozen=True)
 
     database_url: str = "sqlite:///dokuei.db"
-    """SQLAlchemy URL. SQLite, which serves one replica, is what has been tried."""
+    """SQLAlchemy URL: SQLite serves one router, PostgreSQL (`postgresql+psycopg://`) several."""
 
     registry: Literal["static", "kubernetes"] = "static"
     """Where models are found: the cards of `model_store`, or the InferenceServices of `namespace`."""

