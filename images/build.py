@@ -19,6 +19,7 @@ import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class Image:
         optional: built only where it is named.
         arguments: build arguments beside BASE, VERSION and REVISION.
         components: entries of its bill of materials that no package manager knows.
+        sources: what it is made of, from the repository's root; the last commit that changed these is its revision.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Image:
     optional: bool = False
     arguments: Mapping[str, str] = field(default_factory=dict)
     components: Sequence[Mapping[str, Any]] = ()
+    sources: Sequence[str] = ()
 
     @property
     def reference(self) -> str:
@@ -104,16 +107,18 @@ def images(root: Path) -> list[Image]:
                     "licenses": [{"license": {"name": card.licence}}],
                 }
             ],
+            sources=("images", f"model-store/{card.name}"),
         )
         for card, _ in load_models(root / "model-store")
     ]
-    servers = "handlers/Dockerfile"
+    common = ("LICENSE", "README.md", "constraints-gpu.txt", "constraints.txt", "handlers", "images", "pyproject.toml")
+    server = partial(Image, tag=version, file="handlers/Dockerfile", components=code, sources=common)
     return [
-        Image("router", version, "router/Dockerfile", "router", components=code),
-        Image("model-server", version, servers, "onnx", components=code),
-        Image("model-server-gpu", version, servers, "onnx-gpu", optional=True, components=code),
-        Image("torchserve", version, servers, "torchserve", components=code),
-        Image("torchserve-gpu", version, servers, "torchserve-gpu", optional=True, components=code),
+        Image("router", version, "router/Dockerfile", "router", components=code, sources=(*common, "portal", "router")),
+        server("model-server", target="onnx"),
+        server("model-server-gpu", target="onnx-gpu", optional=True),
+        server("torchserve", target="torchserve"),
+        server("torchserve-gpu", target="torchserve-gpu", optional=True),
         *models,
     ]
 
@@ -211,27 +216,41 @@ def base_image(builder: str, named: str | None) -> str:
     return LOCAL_BASE if made else PUBLIC_BASE
 
 
-def build(image: Image, builder: str, base: str, secrets: Mapping[str, Path]) -> dict[str, Any]:
-    """Build and export one image; returns its entry of digests.json."""
-    revision = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True)
+def build(
+    image: Image, builder: str, base: str, secrets: Mapping[str, Path], known: Mapping[str, Any] | None
+) -> Mapping[str, Any]:
+    """Build one image, and export it unless it is the one of `known`; returns its entry of digests.json."""
+    log = ["git", "log", "-1", "--format=%H", "--", *image.sources]
+    revision = subprocess.run(log, cwd=ROOT, check=True, capture_output=True, text=True)
     arguments = {"BASE": base, "VERSION": image.tag, "REVISION": revision.stdout.strip(), **image.arguments}
     command = build_command(
         builder, ROOT / image.file, ROOT, image.reference, target=image.target, arguments=arguments, secrets=secrets
     )
     file = OUTPUT / f"{image.name}.tar"
+    if subprocess.run([*NICE, *command], check=False, stdout=sys.stderr).returncode != 0:
+        raise BuildError(
+            f"{image.reference} was not built on {base}; its builder says why above. Where no base image can be "
+            "pulled, `make base-image` makes one"
+        )
+    listed = [builder, "images", "--no-trunc", "--quiet", image.reference]
+    built = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.strip()
+    if known is not None and known.get("image") == built and file.is_file():
+        return known
     file.unlink(missing_ok=True)
-    for each in (command, export_command(builder, image.reference, file)):
-        if subprocess.run([*NICE, *each], check=False, stdout=sys.stderr).returncode != 0:
-            raise BuildError(
-                f"{image.reference} was not built on {base}; its builder says why above. Where no base image can be "
-                "pulled, `make base-image` makes one"
-            )
+    if (
+        subprocess.run(
+            [*NICE, *export_command(builder, image.reference, file)], check=False, stdout=sys.stderr
+        ).returncode
+        != 0
+    ):
+        raise BuildError(f"{image.reference} was built, but not written to {file}; {builder} says why above")
     contents = archive.read(file)
     bill = archive.bill(contents, f"dokuei/{image.name}", image.tag, image.components)
     (OUTPUT / f"{image.name}.cdx.json").write_text(json.dumps(bill, indent=1) + "\n")
     return {
         "name": f"dokuei/{image.name}",
         "tag": image.tag,
+        "image": built,
         "digest": contents.digest,
         "compressed_bytes": contents.compressed_bytes,
     }
@@ -257,7 +276,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="dokuei-") as temporary:
         secrets = pip_secrets(Path(temporary))
         for image in wanted:
-            entry = build(image, builder, base, secrets)
+            entry = build(image, builder, base, secrets, digests.get(f"dokuei/{image.name}"))
             digests[entry["name"]] = entry
             listing.write_text(
                 json.dumps(sorted(digests.values(), key=lambda each: str(each["name"])), indent=1) + "\n"
