@@ -7,11 +7,12 @@ PORT ?= 8000
 
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
+ONENODE := PYTHONPATH=tests/cluster $(BIN)/python -m onenode
 LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help portal portal-types portal-bench screenshots run analyse test test-images images base-image chart kserve-install lint format lock clean benchmark data-quality unseen-kinds
+.PHONY: help portal portal-types portal-bench screenshots run analyse test test-cluster cluster-up cluster-down test-images images base-image chart kserve-install lint format lock clean benchmark data-quality unseen-kinds
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,15 @@ kserve-install: .cache/bin/helm ## Install KServe, as the chart needs it, into t
 
 test: .venv/.dev build/.chromium portal/dist/index.html .cache/bin/helm ## Run every test, with real TorchServe, ONNX Runtime and Chromium
 	$(BIN)/python -m pytest
+
+test-cluster: .venv/.dev .cache/bin/helm portal/dist/index.html build/.node ## Run a real Kubernetes with KServe on this machine, and Dokuei's tests on it (as root; TESTS=…)
+	@$(ONENODE) test -- $(TESTS)
+
+cluster-up: .venv/.dev .cache/bin/helm portal/dist/index.html build/.node ## Start that Kubernetes, and leave it running
+	@$(ONENODE) up
+
+cluster-down: ## End it, and take away what it left
+	@$(ONENODE) down
 
 test-images: .venv/.dev portal/dist/index.html ## Build the images, run them as a cluster would, and ask them (needs podman)
 	$(BIN)/python -m pytest tests/images/running.py
@@ -142,4 +152,11 @@ portal/dist/index.html: portal/node_modules/.package-lock.json portal/index.html
 
 build/.chromium:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq -y chromium fonts-noto-cjk >/dev/null; }
+	@mkdir -p build && touch $@
+
+# What a node of Kubernetes needs, and what builds its images where nothing else does.
+NODE_PACKAGES := containerd runc containernetworking-plugins conntrack iptables ipset openssl
+build/.node:
+	@apt-get update -qq && apt-get install -qq -y --no-install-recommends $(NODE_PACKAGES) \
+	  $$(docker info >/dev/null 2>&1 || command -v podman >/dev/null || echo buildah debootstrap debian-archive-keyring) >/dev/null
 	@mkdir -p build && touch $@

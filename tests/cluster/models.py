@@ -1,0 +1,53 @@
+"""Model archives on a volume of the node, and models made from others."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from onenode.addons import add_volume
+from onenode.layout import VOLUMES
+from release import kubectl
+
+from training.archive import write_archive
+
+ARCHIVES_CLAIM = "archives"
+
+
+def archives_claim(namespace: str, folders: Sequence[Path]) -> None:
+    """A claim of `namespace` whose volume holds the archive of each folder of models, in a folder of its name."""
+    volume = VOLUMES / f"{namespace}-{ARCHIVES_CLAIM}"
+    add_volume(volume.name, volume, storage_class="")
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": ARCHIVES_CLAIM, "namespace": namespace},
+        "spec": {
+            "accessModes": ["ReadOnlyMany"],
+            "storageClassName": "",
+            "volumeName": volume.name,
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    kubectl("apply", "--server-side", "--filename=-", text=yaml.safe_dump(claim))
+    for folder in folders:
+        (volume / folder.name).mkdir(exist_ok=True)
+        for archive in folder.glob("*.mar"):
+            shutil.copy(archive, volume / folder.name)
+
+
+def variant_of(source: Path, parent: Path, *, name: str, modality: str) -> Path:
+    """Another model with the graph of the one in `source`, for DICOM images of another modality; gives its folder."""
+    folder = parent / name
+    folder.mkdir()
+    card = yaml.safe_load((source / "card.yaml").read_text())
+    card["name"] = name
+    card["accepts"] = {"modality": name, "dicom": [{"tags": {"Modality": [modality]}}], "max_images": 1}
+    (folder / "card.yaml").write_text(yaml.safe_dump(card, allow_unicode=True, sort_keys=False))
+    with zipfile.ZipFile(source / f"{source.name}.mar") as archive:
+        graph = Path(archive.extract("model.onnx", parent))
+    write_archive(folder, graph)
+    return folder

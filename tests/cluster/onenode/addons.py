@@ -1,0 +1,95 @@
+"""What a cluster has before anything is installed in it: DNS, storage, and KServe."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import ClusterError
+from .layout import NODE, PROGRAMS, ROOT, VOLUMES
+from .machine import environment, inside, running
+
+OBJECTS = Path(__file__).with_name("objects")
+HELM = ROOT / ".cache" / "bin" / "helm"
+START_SECONDS = 120
+VOLUME_COUNT = 12
+
+
+def run(command: Sequence[str | Path], *, text: str | None = None) -> str:
+    """Run a command against the cluster; `text` is its input. Returns its output.
+
+    Raises:
+        ClusterError: it fails; with what it said.
+    """
+    path = {"PATH": f"{PROGRAMS}:{environment()['PATH']}"}
+    ran = subprocess.run(
+        inside(command), check=False, capture_output=True, text=True, input=text, env={**environment(), **path}
+    )
+    if ran.returncode != 0:
+        raise ClusterError(f"{' '.join(map(str, command))}: {ran.stderr.strip() or ran.stdout.strip()}")
+    return ran.stdout
+
+
+def kubectl(*arguments: str | Path, text: str | None = None) -> str:
+    """Run kubectl; see `run`."""
+    return run([PROGRAMS / "kubectl", *arguments], text=text)
+
+
+def wait_for_node() -> None:
+    """Wait until the node can take pods.
+
+    Raises:
+        ClusterError: it cannot after START_SECONDS.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=5s")
+        except ClusterError as error:
+            if running() is None or time.monotonic() > deadline:
+                raise ClusterError(f"the node is not ready after {START_SECONDS} s: {error}") from None
+            time.sleep(0.5)
+        else:
+            return
+
+
+def install() -> None:
+    """Install DNS, storage and KServe."""
+    for file in sorted(OBJECTS.iterdir()):
+        kubectl("apply", "--server-side", "--filename", file)
+    for number in range(VOLUME_COUNT):
+        add_volume(f"folder-{number}", VOLUMES / str(number))
+    kubectl("--namespace", "kube-system", "rollout", "status", "deployment/coredns", f"--timeout={START_SECONDS}s")
+    # A tenth of a processor, which KServe's chart gives its controller, makes its start a matter of minutes here.
+    limits = (
+        "--set",
+        "kserve.controller.resources.limits.cpu=2",
+        "--set",
+        "kserve.controller.resources.requests.cpu=10m",
+    )
+    run([ROOT / "charts" / "kserve-install.sh", HELM, *limits])
+
+
+def add_volume(name: str, folder: Path, capacity: str = "20Gi", storage_class: str = "folders") -> None:
+    """Offer a folder of the node as a volume."""
+    folder.mkdir(parents=True, exist_ok=True)
+    where = [{"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]
+    volume: Mapping[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": ["ReadWriteOnce", "ReadOnlyMany"],
+            "capacity": {"storage": capacity},
+            "local": {"path": str(folder)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": where}]}},
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": storage_class,
+        },
+    }
+    kubectl("apply", "--server-side", "--filename", "-", text=yaml.safe_dump(volume))

@@ -1,0 +1,46 @@
+"""An address outside the cluster: a network namespace of its own behind a link, as the internet would be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from onenode.machine import inside, running
+
+ADDRESS = "203.0.113.10"
+"""Of the block that RFC 5737 keeps for documentation."""
+GATEWAY = "203.0.113.1"
+PORT = 8443
+NAMESPACE = "outside"
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(inside(["ip", *arguments], files=True), check=True)
+
+
+@contextmanager
+def outside_server() -> Iterator[None]:
+    """Listens at ADDRESS and PORT while it is entered."""
+    _ip("netns", "add", NAMESPACE)
+    _ip("link", "add", "outside0", "type", "veth", "peer", "name", "eth0", "netns", NAMESPACE)
+    _ip("address", "add", f"{GATEWAY}/24", "dev", "outside0")
+    _ip("link", "set", "outside0", "up")
+    for command in (
+        ("address", "add", f"{ADDRESS}/24", "dev", "eth0"),
+        ("link", "set", "eth0", "up"),
+        ("route", "add", "default", "via", GATEWAY),
+    ):
+        _ip("-n", NAMESPACE, *command)
+    process = running()
+    assert process is not None
+    serve = [sys.executable, "-m", "http.server", "--bind", ADDRESS, str(PORT)]
+    server = subprocess.Popen(["nsenter", f"--net=/proc/{process.pid}/root/run/netns/{NAMESPACE}", *serve])
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+        _ip("netns", "del", NAMESPACE)
+        _ip("link", "del", "outside0")

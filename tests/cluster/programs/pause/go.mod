@@ -1,0 +1,3 @@
+module dokuei.io/cluster/pause
+
+go 1.25.0

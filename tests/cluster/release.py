@@ -1,0 +1,165 @@
+"""Talks to the cluster with kubectl and Helm, and to a release of Dokuei in it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from onenode.layout import PROGRAMS, ROOT
+
+CHART = ROOT / "charts" / "dokuei"
+VALUES = Path(__file__).with_name("values.yaml")
+HELM = ROOT / ".cache" / "bin" / "helm"
+MODELS = ("brain-mri-tumour", "chest-xray-pneumonia", "modality")
+READY_SECONDS = 300
+RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """kubectl or Helm ended with an error; holds what it said."""
+
+
+def kubectl(*arguments: str | Path, text: str | None = None) -> str:
+    """The output of kubectl; `text` is its input."""
+    return _run([PROGRAMS / "kubectl", *arguments], text)
+
+
+def helm(*arguments: str | Path) -> str:
+    """The output of Helm."""
+    return _run([HELM, *arguments], None)
+
+
+def _run(command: Sequence[str | Path], text: str | None) -> str:
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, input=text)
+    if ran.returncode != 0:
+        raise Refused(f"{' '.join(map(str, command[:4]))} …: {ran.stderr.strip() or ran.stdout.strip()}")
+    return ran.stdout
+
+
+def objects(kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
+    """The objects of a kind in a namespace."""
+    found = kubectl("--namespace", namespace, "get", kind, "--selector", selector, "--output", "json")
+    items: list[dict[str, Any]] = json.loads(found)["items"]
+    return items
+
+
+def eventually(ask: Callable[[], T], what: str, seconds: float = READY_SECONDS, pause: float = 0.2) -> T:
+    """The first answer that is true; fails after `seconds`, and says what was waited for and the last answer."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            answer: Any = ask()
+        except (Refused, httpx.HTTPError) as error:
+            answer, problem = None, repr(error)
+        else:
+            problem = repr(answer)
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"{what}: not after {seconds} s; at last: {problem}"
+        time.sleep(pause)
+
+
+def is_ready(thing: Mapping[str, Any]) -> bool:
+    """Whether the condition Ready of a pod or an InferenceService is true."""
+    conditions = thing.get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+@dataclass
+class Release:
+    """Dokuei, installed by Helm as `dokuei` in a namespace that enforces Pod Security `restricted`."""
+
+    namespace: str
+    settings: tuple[str, ...] = ()
+    """Values beside those of values.yaml, as Helm's arguments."""
+    models: tuple[str, ...] = field(default=MODELS)
+
+    def install(self, prepare: Callable[[str], None] | None = None) -> None:
+        """Install it, once `prepare` was called with its namespace, and wait until all is ready."""
+        kubectl("create", "namespace", self.namespace)
+        kubectl("label", "namespace", self.namespace, RESTRICTED)
+        if prepare is not None:
+            prepare(self.namespace)
+        helm("install", "dokuei", CHART, *self._arguments())
+        self.wait()
+
+    def apply(self, *settings: str) -> None:
+        """Upgrade to other settings in place of those before."""
+        self.settings = settings
+        helm("upgrade", "dokuei", CHART, *self._arguments())
+
+    def upgrade(self, *settings: str) -> None:
+        """Upgrade to other settings in place of those before, and wait until the new pods alone serve."""
+        self.apply(*settings)
+        self.wait()
+
+    def _arguments(self) -> tuple[str | Path, ...]:
+        return ("--namespace", self.namespace, "--values", VALUES, *self.settings)
+
+    def uninstall(self) -> None:
+        """Take it away with its namespace."""
+        helm("uninstall", "dokuei", "--namespace", self.namespace, "--ignore-not-found", "--wait")
+        kubectl("delete", "namespace", self.namespace, "--ignore-not-found")
+
+    def wait(self) -> None:
+        """Wait until every Deployment has its newest pods and no others, and the router serves the models."""
+        expected = {f"{model}-predictor" for model in self.models} | {"dokuei-router"}
+        eventually(lambda: self._settled() >= expected, f"deployments of {self.namespace}")
+        eventually(lambda: set(self.served()) == set(self.models), "models at the router")
+
+    def _settled(self) -> set[str]:
+        found = set()
+        services = {each["metadata"]["name"]: each for each in objects("inferenceservices", self.namespace)}
+        for deployment in objects("deployments", self.namespace):
+            name, status = deployment["metadata"]["name"], deployment.get("status", {})
+            wanted = deployment["spec"]["replicas"]
+            counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")]
+            observed = status.get("observedGeneration") == deployment["metadata"]["generation"]
+            service = services.get(name.removesuffix("-predictor"))
+            # KServe has turned the newest InferenceService into this Deployment.
+            current = service is None or (
+                service.get("status", {}).get("observedGeneration") == service["metadata"]["generation"]
+                and service["spec"]["predictor"]["model"]["runtime"] in self.runtime_of(deployment)
+            )
+            if observed and current and counts == [wanted] * 3:
+                found.add(name)
+        return found
+
+    def runtime_of(self, deployment: Mapping[str, Any]) -> str:
+        """The ServingRuntime that a model's Deployment runs, by its image."""
+        (container,) = [
+            each for each in deployment["spec"]["template"]["spec"]["containers"] if each["name"] == "kserve-container"
+        ]
+        return "dokuei-torchserve" if "torchserve" in container["image"] else "dokuei-onnx"
+
+    def address(self, service: str) -> str:
+        """URL of a Service on its first port."""
+        (found,) = [each for each in objects("services", self.namespace) if each["metadata"]["name"] == service]
+        return f"http://{found['spec']['clusterIP']}:{found['spec']['ports'][0]['port']}"
+
+    def pods(self, model: str | None = None) -> list[dict[str, Any]]:
+        """The pods of a model, or of the router."""
+        selector = f"serving.kserve.io/inferenceservice={model}" if model else "app.kubernetes.io/component=router"
+        return objects("pods", self.namespace, selector)
+
+    @cached_property
+    def router(self) -> httpx.Client:
+        """A client of the router."""
+        return httpx.Client(base_url=self.address("dokuei-router"), timeout=60, trust_env=False)
+
+    def served(self) -> dict[str, dict[str, Any]]:
+        """What `/api/models` tells, by name."""
+        response = self.router.get("/api/models").raise_for_status()
+        return {entry["name"]: entry for entry in response.json()["items"]}
+
+    def analyse(self, *files: Path, **fields: str) -> httpx.Response:
+        """Post files for analysis."""
+        return self.router.post("/api/analyses", files=[("files", file.read_bytes()) for file in files], data=fields)

@@ -1,0 +1,113 @@
+"""Images go in through the Service and come back right, whatever serves the models and wherever these come from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from models import ARCHIVES_CLAIM, archives_claim, variant_of
+from paths import STORE
+from release import Release, eventually, is_ready, objects
+
+SERVED_SECONDS = 5
+TOLERANCE = 1e-3
+"""Between two model servers."""
+SAMPLES = {"chest-xray-opacity.dcm": "chest-xray-pneumonia", "brain-mri.zip": "brain-mri-tumour"}
+
+
+def from_volume(model: str) -> str:
+    return f"--set=models.{model}.storageUri=pvc://{ARCHIVES_CLAIM}/{model}"
+
+
+CONFIGURATIONS = {
+    "torchserve, from images": ("torchserve", "oci", ()),
+    "light, from a volume": (
+        "onnx",
+        "pvc",
+        ("--set=modelDefaults.runtime=onnx", *(from_volume(model) for model in SAMPLES.values())),
+    ),
+    "torchserve, from a volume": ("torchserve", "pvc", tuple(from_volume(model) for model in SAMPLES.values())),
+    "light, from images": ("onnx", "oci", ("--set=modelDefaults.runtime=onnx",)),
+}
+
+
+@pytest.fixture(params=CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def configured(request: pytest.FixtureRequest, dokuei: Release) -> tuple[Release, str, str]:
+    """The release with models on a runtime and from a source; both are given."""
+    runtime, source, settings = request.param
+    archives_claim(dokuei.namespace, [STORE / model for model in SAMPLES.values()])
+    dokuei.upgrade(*settings)
+    return dokuei, runtime, source
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_an_upload_is_answered_as_on_one_machine(
+    configured: tuple[Release, str, str], shared_router: httpx.Client, samples: Path, sample: str
+) -> None:
+    release, runtime, source = configured
+    model = SAMPLES[sample]
+    answer = release.analyse(samples / sample)
+    assert answer.status_code == 201, answer.text
+    reference = shared_router.post("/api/analyses", files={"files": (samples / sample).read_bytes()}).json()
+    assert answer.json()["model"]["name"] == model
+    assert answer.json()["model"]["runtime"] == f"dokuei-{runtime}"
+    assert_alike(answer.json()["result"], reference["result"])
+    (pod,) = release.pods(model)
+    volumes = [volume for volume in pod["spec"]["volumes"] if "persistentVolumeClaim" in volume]
+    containers = [container["name"] for container in pod["spec"]["containers"]]
+    assert (bool(volumes), "modelcar" in containers) == ((True, False) if source == "pvc" else (False, True))
+
+
+def assert_alike(one: Any, other: Any) -> None:
+    """Equal, but for the last digits of numbers."""
+    if isinstance(one, Mapping):
+        assert one.keys() == other.keys()
+        for key, value in one.items():
+            assert_alike(value, other[key])
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for first, second in zip(one, other, strict=True):
+            assert_alike(first, second)
+    elif isinstance(one, float):
+        assert one == pytest.approx(other, rel=TOLERANCE, abs=TOLERANCE)
+    else:
+        assert one == other
+
+
+def test_a_model_appears_with_its_card_and_archive_and_goes_again(
+    dokuei: Release, tmp_path: Path, samples: Path
+) -> None:
+    folder = variant_of(STORE / "chest-xray-pneumonia", tmp_path, name="mammography", modality="MG")
+    archives_claim(dokuei.namespace, [folder])
+    (router,) = dokuei.pods()
+    before = dokuei.settings
+    card = f"--set-file=models.mammography.card={folder / 'card.yaml'}"
+
+    def ask() -> httpx.Response:
+        return dokuei.analyse(samples / "chest-xray.dcm", model="mammography")
+
+    assert ask().status_code == 422
+    dokuei.apply(*before, card, "--set=models.mammography.runtime=onnx", from_volume("mammography"))
+    try:
+        eventually(lambda: is_ready(service(dokuei, "mammography")), "the new InferenceService", pause=0.05)
+        ready = time.monotonic()
+        answer = eventually(lambda: (said := ask()).is_success and said, "an answer of the new model")
+        assert time.monotonic() - ready <= SERVED_SECONDS
+        assert answer.json()["model"]["name"] == "mammography"
+        assert dokuei.served()["mammography"]["runtime"] == "dokuei-onnx"
+    finally:
+        dokuei.apply(*before)
+    refused = eventually(lambda: (said := ask()).is_client_error and said, "the refusal of the deleted model")
+    assert "mammography" in refused.json()["detail"]
+    assert "mammography" not in dokuei.served()
+    assert [pod["metadata"]["uid"] for pod in dokuei.pods()] == [router["metadata"]["uid"]], "the router ran on"
+
+
+def service(release: Release, name: str) -> Mapping[str, Any]:
+    """The InferenceService of this name, empty where there is none."""
+    found = objects("inferenceservices", release.namespace)
+    return next((each for each in found if each["metadata"]["name"] == name), {})
