@@ -4,6 +4,7 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 RUNTIME ?= light
 PORT ?= 8000
+PROOF ?= build/cluster-proof.md
 
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
@@ -41,7 +42,7 @@ test: .venv/.dev build/.chromium portal/dist/index.html .cache/bin/helm ## Run e
 	$(BIN)/python -m pytest
 
 test-cluster: .venv/.dev .cache/bin/helm portal/dist/index.html build/.node ## Run a real Kubernetes with KServe on this machine, and Dokuei's tests on it (as root; TESTS=…)
-	@$(ONENODE) test -- $(TESTS)
+	@$(ONENODE) test -- --proof=$(PROOF) $(TESTS)
 
 cluster-up: .venv/.dev .cache/bin/helm portal/dist/index.html build/.node ## Start that Kubernetes, and leave it running
 	@$(ONENODE) up

@@ -239,7 +239,7 @@ async def get_points(request: Request, analysis_id: Id) -> Response:
 
 @router.get("/models", response_model=ModelList, summary="The served models")
 async def list_models(request: Request) -> ModelList:
-    """The cards of the models that answer now."""
+    """The cards of the models of this deployment."""
     parts = _parts(request)
     return ModelList(items=[_model_info(model) for model in parts.registry.models()], llm=parts.explainer.llm)
 
@@ -249,6 +249,7 @@ def _model_info(model: ServedModel) -> ModelCardInfo:
     return ModelCardInfo(
         runtime=model.runtime,
         variant=model.variant,
+        ready=model.ready,
         modality=card.accepts.modality if card.accepts is not None else None,
         **card.model_dump(exclude={"accepts", "network", "input", "graph"}),
     )

@@ -108,8 +108,8 @@ def _add_health(app: FastAPI) -> None:
     async def readyz(request: Request) -> dict[str, str]:
         analyser: Analyser = request.app.state.analyser
         await analyser.store.ping()
-        if not analyser.registry.models():
-            raise ModelUnavailable("no model is served yet")
+        if not any(model.ready for model in analyser.registry.models()):
+            raise ModelUnavailable("no model is ready yet")
         return {"status": "ok"}
 
     @app.get("/metrics", summary="Prometheus metrics", tags=["health"])

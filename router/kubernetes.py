@@ -29,13 +29,13 @@ Service = Mapping[str, Any]
 
 
 def served_model(service: Service) -> ServedModel | None:
-    """The model that an InferenceService serves, or None where it is not Ready or has no usable card."""
+    """The model that an InferenceService serves, or None where it has no address yet or no usable card."""
     metadata = service["metadata"]
     status = service.get("status", {})
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
     url = status.get("address", {}).get("url") or status.get("url")
     annotations = metadata.get("annotations", {})
-    if not ready or not url or CARD_ANNOTATION not in annotations:
+    if not url or CARD_ANNOTATION not in annotations:
         return None
     variant: Variant = annotations.get(VARIANT_ANNOTATION, "stable")
     if variant not in get_args(Variant):
@@ -47,7 +47,7 @@ def served_model(service: Service) -> ServedModel | None:
         telemetry.log.error("InferenceService has no usable card", service=metadata["name"], error=str(error))
         return None
     predictor = service["spec"]["predictor"].get("model", {})
-    return ServedModel(card, url.rstrip("/"), predictor.get("runtime", "kserve"), variant)
+    return ServedModel(card, url.rstrip("/"), predictor.get("runtime", "kserve"), variant, ready)
 
 
 class KubernetesRegistry:
@@ -88,7 +88,7 @@ class KubernetesRegistry:
         self._watch.stop()
 
     def models(self) -> Sequence[ServedModel]:
-        """The models of all InferenceServices that are Ready."""
+        """The models of all InferenceServices, those too that are not Ready just now."""
         return list(self._models.values())
 
     def _run(self) -> None:

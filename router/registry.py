@@ -17,18 +17,21 @@ Variant = Literal["stable", "canary"]
 
 @dataclass(frozen=True)
 class ServedModel:
-    """One model that answers.
+    """One model, and where it answers.
 
     Attributes:
         card: as its server declares it.
         url: base URL of its server; OIP paths follow.
         runtime: what serves it, such as "light" or "torchserve".
+        ready: whether its server was last heard to be well. One that is not is asked all the same: it may have other
+            replicas, and where it has none, `ModelUnavailable` tells a client to come again, which "no such model" would not.
     """
 
     card: Card
     url: str
     runtime: str
     variant: Variant = "stable"
+    ready: bool = True
 
 
 class Registry(Protocol):
@@ -41,7 +44,7 @@ class Registry(Protocol):
         """Stop watching."""
 
     def models(self) -> Sequence[ServedModel]:
-        """The models served now, by name."""
+        """The models of this deployment."""
 
 
 class StaticRegistry:

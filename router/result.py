@@ -170,6 +170,7 @@ class ModelCardInfo(BaseModel):
     task: str
     runtime: str
     variant: Variant
+    ready: bool = Field(description="Whether its server was last heard to be well")
     modality: str | None
     labels: list[str]
     threshold: float

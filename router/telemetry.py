@@ -39,7 +39,7 @@ MODEL_REQUEST_SECONDS = Histogram(
     [*MODEL, "outcome"],
     buckets=SECONDS,
 )
-SERVED_MODELS = Gauge("dokuei_served_models", "Models that the router can ask now: 1 for each", [*MODEL, "runtime"])
+SERVED_MODELS = Gauge("dokuei_served_models", "Models of this deployment: 1 where the server is ready, else 0", [*MODEL, "runtime"])
 
 Outcome = Literal["ok", "failed", "unavailable"]
 
@@ -90,11 +90,11 @@ def answered(method: str, route: str, status: int) -> None:
 
 
 def served(models: Sequence[ServedModel]) -> None:
-    """Tell which models are served, and begin at 0 what is counted of them."""
+    """Tell which models there are, and begin at 0 what is counted of them."""
     SERVED_MODELS.clear()
     for model in models:
         labels = (model.card.name, model.card.version, model.variant)
-        SERVED_MODELS.labels(*labels, model.runtime).set(1)
+        SERVED_MODELS.labels(*labels, model.runtime).set(model.ready)
         MODEL_RETRIES.labels(model.card.name)
         for outcome in get_args(Outcome):
             MODEL_REQUEST_SECONDS.labels(*labels, outcome)

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import ast
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
+import proof
 import pytest
 from onenode import machine
+from paths import ROOT
 from release import MODELS, Refused, Release, kubectl
 
 Install = Callable[..., Release]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--proof", type=Path, help="write there what was shown and measured")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was measured, and write the account of the run."""
+    parts: dict[str, list[pytest.TestReport]] = {}
+    for outcome in ("", "passed", "failed", "error"):
+        for report in (each for each in terminalreporter.stats.get(outcome, []) if isinstance(each, pytest.TestReport)):
+            parts.setdefault(report.nodeid, []).append(report)
+    shown = [_shown(node, reports) for node, reports in parts.items()]
+    for line in (line for test in shown for line in test.measured):
+        terminalreporter.write_line(line)
+    if (file := config.getoption("--proof")) and shown:
+        file.write_text(proof.write(shown, proof.versions()))
+
+
+def _shown(node: str, reports: Sequence[pytest.TestReport]) -> proof.Shown:
+    module, _, name = node.partition("::")
+    subject = ast.get_docstring(ast.parse((ROOT / module).read_text())) or module
+    outcomes = {report.outcome for report in reports}
+    properties = {value: None for report in reports for key, value in report.user_properties if key == "measured"}
+    outcome = "failed" if "failed" in outcomes else "passed"
+    return proof.Shown(subject, name, outcome, sum(report.duration for report in reports), list(properties))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -146,9 +146,10 @@ class Release:
         return f"http://{found['spec']['clusterIP']}:{found['spec']['ports'][0]['port']}"
 
     def pods(self, model: str | None = None) -> list[dict[str, Any]]:
-        """The pods of a model, or of the router."""
+        """The pods of a model, or of the router, that are there to stay."""
         selector = f"serving.kserve.io/inferenceservice={model}" if model else "app.kubernetes.io/component=router"
-        return objects("pods", self.namespace, selector)
+        found = objects("pods", self.namespace, selector)
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     @cached_property
     def router(self) -> httpx.Client:

@@ -18,6 +18,8 @@ except OSError as error:
 else:
     print("reached")
 """
+BLOCKED = {"TimeoutError", "ConnectionRefusedError"}
+"""Some plugins drop what no policy allows, others answer that nobody listens."""
 Reach = Callable[[str, int], str]
 
 
@@ -65,29 +67,28 @@ def stranger() -> Iterator[Reach]:
 
 def pod_of(release: Release, component: str) -> tuple[str, str]:
     """Name and address of a pod that is not going."""
-    pods = objects("pods", release.namespace, f"app.kubernetes.io/component={component}")
-    pod = next(pod for pod in pods if "deletionTimestamp" not in pod["metadata"])
+    pod = release.pods(None if component == "router" else component)[0]
     return pod["metadata"]["name"], pod["status"]["podIP"]
 
 
 def test_a_stranger_reaches_the_router_and_no_model(dokuei: Release, stranger: Reach) -> None:
     assert stranger(pod_of(dokuei, "router")[1], 8000) == "reached"
-    assert stranger(pod_of(dokuei, "model")[1], 8080) == "TimeoutError"
+    assert stranger(pod_of(dokuei, "modality")[1], 8080) in BLOCKED
     assert stranger(ADDRESS, PORT) == "reached", "no policy holds a stranger back, so the address is there"
 
 
 def test_the_router_reaches_models_and_the_api_and_nothing_outside(dokuei: Release) -> None:
     router = reaching(dokuei.namespace, pod_of(dokuei, "router")[0], "router")
-    assert router(pod_of(dokuei, "model")[1], 8080) == "reached"
+    assert router(pod_of(dokuei, "modality")[1], 8080) == "reached"
     assert router("kubernetes.default.svc", 443) == "reached"
-    assert router(ADDRESS, PORT) == "TimeoutError"
+    assert router(ADDRESS, PORT) in BLOCKED
 
 
 def test_a_model_reaches_nothing(dokuei: Release) -> None:
-    model = reaching(dokuei.namespace, pod_of(dokuei, "model")[0], "kserve-container")
-    assert model(ADDRESS, PORT) == "TimeoutError"
-    assert model(pod_of(dokuei, "router")[1], 8000) == "TimeoutError"
-    assert model("10.96.0.1", 443) == "TimeoutError"
+    model = reaching(dokuei.namespace, pod_of(dokuei, "modality")[0], "kserve-container")
+    assert model(ADDRESS, PORT) in BLOCKED
+    assert model(pod_of(dokuei, "router")[1], 8000) in BLOCKED
+    assert model("10.96.0.1", 443) in BLOCKED
 
 
 def test_only_a_router_with_an_llm_reaches_it(dokuei: Release) -> None:
@@ -98,7 +99,7 @@ def test_only_a_router_with_an_llm_reaches_it(dokuei: Release) -> None:
     try:
         router = reaching(dokuei.namespace, pod_of(dokuei, "router")[0], "router")
         assert eventually(lambda: router(ADDRESS, PORT) == "reached", "the policy for the LLM", 20)
-        model = reaching(dokuei.namespace, pod_of(dokuei, "model")[0], "kserve-container")
-        assert model(ADDRESS, PORT) == "TimeoutError"
+        model = reaching(dokuei.namespace, pod_of(dokuei, "modality")[0], "kserve-container")
+        assert model(ADDRESS, PORT) in BLOCKED
     finally:
         dokuei.upgrade(*before)

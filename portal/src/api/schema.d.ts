@@ -239,7 +239,7 @@ export interface paths {
         };
         /**
          * The served models
-         * @description The cards of the models that answer now.
+         * @description The cards of the models of this deployment.
          */
         get: operations["list_models_api_models_get"];
         put?: never;
@@ -525,6 +525,11 @@ export interface components {
              * @enum {string}
              */
             variant: "stable" | "canary";
+            /**
+             * Ready
+             * @description Whether its server was last heard to be well
+             */
+            ready: boolean;
             /** Modality */
             modality: string | null;
             /** Labels */

@@ -29,6 +29,7 @@ from .layout import (
     SERVICE_NETWORK,
     SUPERVISOR,
 )
+from .programs import module_folder
 
 PKI = RUN / "pki"
 CNI = RUN / "cni"
@@ -40,6 +41,14 @@ USERS = {
     "kubelet": (f"system:node:{NODE}", "system:nodes"),
 }
 """Common name and organisation of each user's certificate: what Kubernetes takes for name and group."""
+KWOK_STAGES = (
+    "node/fast/node-initialize.yaml",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+    "pod/fast/pod-ready.yaml",
+    "pod/fast/pod-complete.yaml",
+    "pod/fast/pod-delete.yaml",
+)
+"""What becomes of nodes and pods that only pretend: ready at once, gone when deleted."""
 PAUSE_IMAGE = "docker.io/dokuei/pause:1"
 
 
@@ -174,6 +183,7 @@ def _commands() -> Mapping[str, list[str]]:
     def kubeconfig(user: str) -> str:
         return f"--kubeconfig={RUN / user}.kubeconfig"
 
+    stages = module_folder("kwok", "sigs.k8s.io/kwok") / "kustomize" / "stage"
     return {
         "containerd": ["containerd", f"--config={RUN / 'containerd.toml'}"],
         "etcd": [
@@ -237,6 +247,7 @@ def _commands() -> Mapping[str, list[str]]:
             f"--kubeconfig={KUBECONFIG}",
             "--manage-all-nodes=false",
             "--manage-nodes-with-label-selector=type=kwok",
+            *(f"--config={stages / stage}" for stage in KWOK_STAGES),
         ],
     }
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from .errors import ClusterError
 from .layout import PROGRAMS, ROOT
@@ -70,3 +71,11 @@ def build() -> None:
         if subprocess.run(command, cwd=folder, env=environment, check=False).returncode != 0:
             raise ClusterError(f"{program.name} was not built; Go says why above")
         stamp.write_text(digest)
+
+
+def module_folder(module: str, path: str) -> Path:
+    """Where the Go module `path`, which the module file in the folder `module` pins, lies on this machine."""
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", path]
+    return Path(
+        subprocess.run(command, cwd=MODULES / module, check=True, capture_output=True, text=True).stdout.strip()
+    )
