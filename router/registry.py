@@ -24,7 +24,7 @@ class ServedModel:
         url: base URL of its server; OIP paths follow.
         runtime: what serves it, such as "light" or "torchserve".
         ready: whether its server was last heard to be well. One that is not is asked all the same: it may have other
-            replicas, and where it has none, `ModelUnavailable` tells a client to come again, which "no such model" would not.
+            replicas, and where it has none, `ModelUnavailable` tells a client to come again.
     """
 
     card: Card

@@ -39,7 +39,9 @@ MODEL_REQUEST_SECONDS = Histogram(
     [*MODEL, "outcome"],
     buckets=SECONDS,
 )
-SERVED_MODELS = Gauge("dokuei_served_models", "Models of this deployment: 1 where the server is ready, else 0", [*MODEL, "runtime"])
+SERVED_MODELS = Gauge(
+    "dokuei_served_models", "Models of this deployment: 1 where the server is ready, else 0", [*MODEL, "runtime"]
+)
 
 Outcome = Literal["ok", "failed", "unavailable"]
 

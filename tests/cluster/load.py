@@ -12,8 +12,8 @@ from typing import Any, Self
 import httpx
 
 PER_SECOND = 5
-RETRY_AFTER_SECONDS = 2.0
-"""What a client waits before it asks again, where the answer does not say."""
+RETRY_AFTER_SECONDS = 10.0
+"""What a client waits before it asks again, where there is no answer that says how long."""
 ANSWER_SECONDS = 30
 
 
