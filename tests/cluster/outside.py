@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from onenode.machine import inside, running
+from release import eventually
 
 ADDRESS = "203.0.113.10"
 """Of the block that RFC 5737 keeps for documentation."""
@@ -18,6 +20,14 @@ NAMESPACE = "outside"
 
 def _ip(*arguments: str) -> None:
     subprocess.run(inside(["ip", *arguments], files=True), check=True)
+
+
+def _listens() -> bool:
+    try:
+        socket.create_connection((ADDRESS, PORT), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -38,9 +48,10 @@ def outside_server() -> Iterator[None]:
     serve = [sys.executable, "-m", "http.server", "--bind", ADDRESS, str(PORT)]
     server = subprocess.Popen(["nsenter", f"--net=/proc/{process.pid}/root/run/netns/{NAMESPACE}", *serve])
     try:
+        eventually(_listens, "the server outside", 20)
         yield
     finally:
         server.terminate()
         server.wait()
-        _ip("netns", "del", NAMESPACE)
         _ip("link", "del", "outside0")
+        _ip("netns", "del", NAMESPACE)

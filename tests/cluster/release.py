@@ -20,6 +20,7 @@ HELM = ROOT / ".cache" / "bin" / "helm"
 MODELS = ("brain-mri-tumour", "chest-xray-pneumonia", "modality")
 READY_SECONDS = 300
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+SERVICES, RUNTIMES = "inferenceservices", "servingruntimes"
 T = TypeVar("T")
 
 
@@ -33,14 +34,14 @@ def kubectl(*arguments: str | Path, text: str | None = None) -> str:
 
 
 def helm(*arguments: str | Path) -> str:
-    """The output of Helm."""
-    return _run([HELM, *arguments], None)
+    """The output of Helm, with what its hooks said."""
+    return _run([HELM, *arguments], None, errors=subprocess.STDOUT)
 
 
-def _run(command: Sequence[str | Path], text: str | None) -> str:
-    ran = subprocess.run(command, check=False, capture_output=True, text=True, input=text)
+def _run(command: Sequence[str | Path], text: str | None, errors: int = subprocess.PIPE) -> str:
+    ran = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=errors, text=True, input=text)
     if ran.returncode != 0:
-        raise Refused(f"{' '.join(map(str, command[:4]))} …: {ran.stderr.strip() or ran.stdout.strip()}")
+        raise Refused(f"{' '.join(map(str, command[:4]))} …: {(ran.stderr or ran.stdout).strip()}")
     return ran.stdout
 
 
@@ -71,6 +72,27 @@ def is_ready(thing: Mapping[str, Any]) -> bool:
     """Whether the condition Ready of a pod or an InferenceService is true."""
     conditions = thing.get("status", {}).get("conditions", [])
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _is_of(deployment: Mapping[str, Any], service: Mapping[str, Any], runtime: Mapping[str, Any]) -> bool:
+    """Whether KServe has made the Deployment what its InferenceService and ServingRuntime say now.
+
+    KServe 0.20 tells another number than theirs as the generation it has observed.
+    """
+    predictor = service["spec"]["predictor"]
+    pod = deployment["spec"]["template"]["spec"]
+    images = {container["name"]: container["image"] for container in pod["containers"]}
+    (server,) = [container for container in pod["containers"] if container["name"] == "kserve-container"]
+    (wanted,) = runtime["spec"]["containers"]
+    scheme, _, source = predictor["model"]["storageUri"].partition("://")
+    claims = {each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"] if "persistentVolumeClaim" in each}
+    from_source = images.get("modelcar") == source if scheme == "oci" else source.partition("/")[0] in claims
+    return (
+        from_source
+        and server["image"] == wanted["image"]
+        and all(variable in server["env"] for variable in wanted["env"])
+        and deployment["spec"]["replicas"] == predictor["minReplicas"]
+    )
 
 
 @dataclass
@@ -116,29 +138,21 @@ class Release:
         eventually(lambda: set(self.served()) == set(self.models), "models at the router")
 
     def _settled(self) -> set[str]:
+        """Names of the Deployments that have their newest pods and no others."""
         found = set()
-        services = {each["metadata"]["name"]: each for each in objects("inferenceservices", self.namespace)}
+        services = {f"{each['metadata']['name']}-predictor": each for each in objects(SERVICES, self.namespace)}
+        runtimes = {each["metadata"]["name"]: each for each in objects(RUNTIMES, self.namespace)}
         for deployment in objects("deployments", self.namespace):
             name, status = deployment["metadata"]["name"], deployment.get("status", {})
-            wanted = deployment["spec"]["replicas"]
             counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")]
             observed = status.get("observedGeneration") == deployment["metadata"]["generation"]
-            service = services.get(name.removesuffix("-predictor"))
-            # KServe has turned the newest InferenceService into this Deployment.
-            current = service is None or (
-                service.get("status", {}).get("observedGeneration") == service["metadata"]["generation"]
-                and service["spec"]["predictor"]["model"]["runtime"] in self.runtime_of(deployment)
-            )
-            if observed and current and counts == [wanted] * 3:
+            service = services.get(name)
+            if service is not None:
+                runtime = runtimes[service["spec"]["predictor"]["model"]["runtime"]]
+                observed = observed and _is_of(deployment, service, runtime)
+            if observed and counts == [deployment["spec"]["replicas"]] * 3:
                 found.add(name)
         return found
-
-    def runtime_of(self, deployment: Mapping[str, Any]) -> str:
-        """The ServingRuntime that a model's Deployment runs, by its image."""
-        (container,) = [
-            each for each in deployment["spec"]["template"]["spec"]["containers"] if each["name"] == "kserve-container"
-        ]
-        return "dokuei-torchserve" if "torchserve" in container["image"] else "dokuei-onnx"
 
     def address(self, service: str) -> str:
         """URL of a Service on its first port."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -26,5 +27,5 @@ SERVICE_NETWORK = "10.96.0.0/16"
 API_SERVICE_ADDRESS = "10.96.0.1"
 DNS_ADDRESS = "10.96.0.10"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
-CGROUP = "dokuei-cluster"
-"""Parent of all pods' control groups."""
+CGROUP = f"dokuei-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
+"""Parent of all pods' control groups; of its own for each working copy."""
