@@ -87,6 +87,13 @@ class NotFound(Problem):
     status, title, slug = 404, "Not found", "not-found"
 
 
+class Overloaded(Problem):
+    """This machine has not the processors to do in time what was asked for; the same upload can be good later."""
+
+    status, title, slug = 503, "Too much is asked at once", "overloaded"
+    retry_after = 5
+
+
 class ModelUnavailable(Problem):
     """The model's server does not answer; trying again later can help."""
 

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import resource
+import signal
 import warnings
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -44,13 +45,16 @@ def read_stage(folder: Path) -> str | None:
 def main(pipe: Connection, limits: DecodeLimits) -> None:
     """Wait for one upload, decode it, and say when the answer lies in its folder.
 
-    Takes (files: Sequence[UploadedFile], folder: Path) from `pipe`, and sends b"done" back.
+    Takes (files: Sequence[UploadedFile], folder: Path, seconds: float) from `pipe`, and sends b"done" back; SIGPROF
+    ends it once it has computed for `seconds`.
     """
     _confine(limits)
     try:
-        files, folder = pipe.recv()
+        files, folder, seconds = pipe.recv()
     except EOFError:  # the service has ended, or needs this process no more
         return
+    # Counted is what this process computes, and not what it waits for processors that others use.
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     (folder / _STAGE).write_text("the upload: looking at its files".ljust(_STAGE_LENGTH))
     answer = _answer(files, folder, limits)
     (folder / ANSWER).write_text(json.dumps(answer))

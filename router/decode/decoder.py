@@ -69,6 +69,7 @@ class Decoder:
             InvalidUpload: no file was sent.
             TooLarge: more files, bytes or pixels than the limits say.
             UndecodableImage: a file is damaged, hostile, of an unknown format, or exceeds memory or time.
+            Overloaded: this machine is too busy to decode it in time.
             UnsupportedImage: good files that are not one image or one series of one format.
             OSError: this machine has no more memory or processes for a decoding.
         """

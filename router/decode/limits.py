@@ -19,7 +19,7 @@ class DecodeLimits:
         memory_bytes: address space of the decoding process (RLIMIT_AS), so its resident memory stays below.
         pixels: pixels of one image, compared before it is decoded.
         series_pixels: pixels of all images together.
-        seconds: time to decode a small upload.
+        seconds: time that the decoding of a small upload may compute.
         bytes_per_second: larger uploads get one second more for each so many bytes.
     """
 
@@ -38,7 +38,7 @@ class DecodeLimits:
         return self.memory_bytes // 2
 
     def seconds_for(self, size: int) -> float:
-        """Time in seconds to decode an upload of `size` bytes."""
+        """Time in seconds that the decoding of an upload of `size` bytes may compute."""
         return self.seconds + size / self.bytes_per_second
 
 

@@ -22,11 +22,11 @@ class Upload:
     """One upload: what was answered at its first try, and at its second where there was one.
 
     Attributes:
-        tries: status codes, or names of what kept an answer away.
+        tries: "201", or a status code with what was wrong, or the name of what kept an answer away.
         answer: the analysis, once accepted.
     """
 
-    tries: list[int | str] = field(default_factory=list)
+    tries: list[str] = field(default_factory=list)
     answer: dict[str, Any] | None = None
 
 
@@ -77,9 +77,11 @@ class Load:
         except httpx.TransportError as error:
             upload.tries.append(type(error).__name__)
             return RETRY_AFTER_SECONDS
-        upload.tries.append(answer.status_code)
         if answer.status_code == 201:
+            upload.tries.append("201")
             upload.answer = answer.json()
+        else:
+            upload.tries.append(f"{answer.status_code} {answer.text}")
         return float(answer.headers.get("retry-after", RETRY_AFTER_SECONDS))
 
     @property
@@ -88,9 +90,9 @@ class Load:
         return [upload.answer for upload in self.uploads if upload.answer is not None]
 
     @property
-    def tried_again(self) -> list[list[int | str]]:
+    def tried_again(self) -> list[list[str]]:
         """The tries of the uploads that were not answered at once."""
-        return [upload.tries for upload in self.uploads if upload.tries != [201]]
+        return [upload.tries for upload in self.uploads if upload.tries != ["201"]]
 
     def lost(self, client: httpx.Client) -> list[str]:
         """Ids of accepted analyses that the router no longer knows."""

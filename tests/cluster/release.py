@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from onenode.addons import renew_volumes
 from onenode.layout import PROGRAMS, ROOT
 
 CHART = ROOT / "charts" / "dokuei"
@@ -130,6 +131,7 @@ class Release:
         """Take it away with its namespace."""
         helm("uninstall", "dokuei", "--namespace", self.namespace, "--ignore-not-found", "--wait")
         kubectl("delete", "namespace", self.namespace, "--ignore-not-found")
+        renew_volumes()
 
     def wait(self) -> None:
         """Wait until every Deployment has its newest pods and no others, and the router serves the models."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from onenode.addons import renew_volumes
 from release import CHART, VALUES, eventually, helm, is_ready, kubectl, objects
 
 NAMESPACE = "gpu"
@@ -48,6 +49,7 @@ def one_gpu() -> Iterator[str]:
     kubectl("--namespace", NAMESPACE, "delete", "pods", "--all", "--force", "--grace-period=0")
     kubectl("delete", "namespace", NAMESPACE)
     kubectl("delete", "node", "gpu-1")
+    renew_volumes()
 
 
 def apply(*settings: str) -> None:

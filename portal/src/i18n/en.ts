@@ -198,6 +198,7 @@ export const en = {
     "model-unavailable": "The model does not answer",
     "model-failed": "The model failed",
     "store-unavailable": "The database does not work",
+    overloaded: "Too much is asked at once; please try again",
     "not-found": "There is no such analysis",
     other: "The request failed",
   },

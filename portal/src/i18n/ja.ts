@@ -199,6 +199,7 @@ export const ja: Words = {
     "model-unavailable": "モデルが応答しません",
     "model-failed": "モデルでエラーが発生しました",
     "store-unavailable": "データベースが動作していません",
+    overloaded: "処理が集中しています。しばらくしてから再度お試しください",
     "not-found": "その解析はありません",
     other: "リクエストに失敗しました",
   },

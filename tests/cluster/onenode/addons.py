@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -73,6 +75,19 @@ def install() -> None:
         "kserve.controller.resources.requests.cpu=10m",
     )
     run([ROOT / "charts" / "kserve-install.sh", HELM, *limits])
+
+
+def renew_volumes() -> None:
+    """Empty the volumes whose claims are gone, and offer them again; those that a test brought are taken away."""
+    volumes = json.loads(kubectl("get", "persistentvolumes", "--output", "json"))["items"]
+    for volume in volumes:
+        if volume["status"]["phase"] != "Released":
+            continue
+        name, folder = volume["metadata"]["name"], Path(volume["spec"]["local"]["path"])
+        kubectl("delete", "persistentvolume", name)
+        shutil.rmtree(folder)
+        if volume["spec"].get("storageClassName"):
+            add_volume(name, folder)
 
 
 def add_volume(name: str, folder: Path, capacity: str = "20Gi", storage_class: str = "folders") -> None:
