@@ -14,7 +14,7 @@ import httpx
 PER_SECOND = 5
 RETRY_AFTER_SECONDS = 10.0
 """What a client waits before it asks again, where there is no answer that says how long."""
-ANSWER_SECONDS = 30
+ANSWER_SECONDS = 60
 
 
 @dataclass
