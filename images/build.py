@@ -26,7 +26,7 @@ from typing import Any
 from handlers.contract.archive import load_models
 from handlers.contract.errors import DokueiError
 
-from . import archive
+from . import archive, context
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "build" / "images"
@@ -217,14 +217,17 @@ def base_image(builder: str, named: str | None) -> str:
 
 
 def build(
-    image: Image, builder: str, base: str, secrets: Mapping[str, Path], known: Mapping[str, Any] | None
+    image: Image, builder: str, base: str, source: Path, secrets: Mapping[str, Path], known: Mapping[str, Any] | None
 ) -> Mapping[str, Any]:
-    """Build one image, and export it unless it is the one of `known`; returns its entry of digests.json."""
+    """Build one image from the context in `source`, and export it unless it is the one of `known`.
+
+    Returns its entry of digests.json.
+    """
     log = ["git", "log", "-1", "--format=%H", "--", *image.sources]
     revision = subprocess.run(log, cwd=ROOT, check=True, capture_output=True, text=True)
     arguments = {"BASE": base, "VERSION": image.tag, "REVISION": revision.stdout.strip(), **image.arguments}
     command = build_command(
-        builder, ROOT / image.file, ROOT, image.reference, target=image.target, arguments=arguments, secrets=secrets
+        builder, ROOT / image.file, source, image.reference, target=image.target, arguments=arguments, secrets=secrets
     )
     file = OUTPUT / f"{image.name}.tar"
     if subprocess.run([*NICE, *command], check=False, stdout=sys.stderr).returncode != 0:
@@ -275,8 +278,10 @@ def main() -> int:
     digests = {entry["name"]: entry for entry in json.loads(listing.read_text())} if listing.is_file() else {}
     with tempfile.TemporaryDirectory(prefix="dokuei-") as temporary:
         secrets = pip_secrets(Path(temporary))
+        source = Path(temporary) / "context"
+        context.copy(ROOT, source)
         for image in wanted:
-            entry = build(image, builder, base, secrets, digests.get(f"dokuei/{image.name}"))
+            entry = build(image, builder, base, source, secrets, digests.get(f"dokuei/{image.name}"))
             digests[entry["name"]] = entry
             listing.write_text(
                 json.dumps(sorted(digests.values(), key=lambda each: str(each["name"])), indent=1) + "\n"

@@ -15,7 +15,7 @@ import pytest
 from paths import ROOT, STORE
 
 from handlers.contract.archive import load_models
-from images import archive
+from images import archive, context
 from images.base import sources
 from images.build import (
     BuildError,
@@ -71,6 +71,22 @@ def test_every_builder_gets_the_same_build(builder: str) -> None:
         assert part in joined
     assert command[-1] == "."
     assert "oci" in " ".join(export_command(builder, "dokuei/x:1", Path("x.tar"))) or builder == "docker"
+
+
+def test_every_working_copy_gives_the_same_context(tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    (root / "handlers" / "__pycache__").mkdir(parents=True)
+    (root / ".dockerignore").write_text("# comment\n*\n!handlers\n!model-store/*/card.yaml\n**/__pycache__\n")
+    (root / "model-store" / "modality").mkdir(parents=True)
+    for name in ("handlers/server.py", "handlers/__pycache__/server.pyc", "model-store/modality/card.yaml", "secret"):
+        (root / name).write_text(name)
+    context.copy(root, tmp_path / "context")
+    copied = [path for path in (tmp_path / "context").rglob("*") if path.is_file()]
+    assert {str(path.relative_to(tmp_path / "context")) for path in copied} == {
+        "handlers/server.py",
+        "model-store/modality/card.yaml",
+    }
+    assert {path.stat().st_mtime for path in (tmp_path / "context").rglob("*")} == {context.TIME}
 
 
 def test_a_builder_that_does_not_answer_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
