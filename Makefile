@@ -8,12 +8,12 @@ PROOF ?= build/cluster-proof.md
 
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
-ONENODE := PYTHONPATH=tests/cluster $(BIN)/python -m onenode
+LOCAL_CLUSTER := PYTHONPATH=tests/cluster $(BIN)/python -m localcluster
 LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help portal portal-types portal-bench screenshots run analyse test test-cluster cluster-up cluster-down test-images images base-image chart kserve-install lint format lock clean benchmark data-quality unseen-kinds
+.PHONY: help portal portal-types portal-bench screenshots run analyse test test-cluster cluster-build cluster-up cluster-down test-images images base-image chart kserve-install lint format lock clean benchmark data-quality unseen-kinds
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,14 +41,17 @@ kserve-install: .cache/bin/helm ## Install KServe, as the chart needs it, into t
 test: .venv/.dev build/.chromium portal/dist/index.html .cache/bin/helm ## Run every test, with real TorchServe, ONNX Runtime and Chromium
 	$(BIN)/python -m pytest
 
-test-cluster: .venv/.dev .cache/bin/helm portal/dist/index.html build/.node ## Run a real Kubernetes with KServe on this machine, and Dokuei's tests on it (as root; TESTS=…)
-	@$(ONENODE) test -- --proof=$(PROOF) $(TESTS)
+test-cluster: .venv/.dev .cache/bin/helm portal/dist/index.html build/.node ## Run a real Kubernetes with KServe on this machine, and Dokuei's tests on it (as root; TESTS=…; CLUSTER=a kubeconfig: on that one)
+	@$(LOCAL_CLUSTER) test $(if $(CLUSTER),--kubeconfig $(CLUSTER)) -- --proof=$(PROOF) $(TESTS)
+
+cluster-build: .venv/.dev portal/dist/index.html build/.node ## Build its programs and images, and start nothing
+	@$(LOCAL_CLUSTER) build
 
 cluster-up: .venv/.dev .cache/bin/helm portal/dist/index.html build/.node ## Start that Kubernetes, and leave it running
-	@$(ONENODE) up
+	@$(LOCAL_CLUSTER) up
 
 cluster-down: ## End it, and take away what it left
-	@$(ONENODE) down
+	@$(LOCAL_CLUSTER) down
 
 test-images: .venv/.dev portal/dist/index.html ## Build the images, run them as a cluster would, and ask them (needs podman)
 	$(BIN)/python -m pytest tests/images/running.py

@@ -63,6 +63,10 @@ class ReviewRow(Base):
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+DISK_FULL = ("SQLITE_FULL", "53100")
+"""As SQLite and PostgreSQL (disk_full) name it."""
+
+
 class Store:
     """Keeps analyses. Every method is one transaction.
 
@@ -260,9 +264,14 @@ class Store:
         try:
             return await run_sync(act)
         except SQLAlchemyError as error:
-            raise StoreUnavailable(
-                f"the database does not work ({type(error).__name__}); nothing was stored"
-            ) from error
+            raise StoreUnavailable(f"the database does not work ({_reason(error)}); nothing was stored") from error
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """What went wrong, without the values that a driver's message may quote."""
+    driver = getattr(error, "orig", None)
+    code = getattr(driver, "sqlite_errorname", None) or getattr(driver, "sqlstate", None)
+    return "its disk is full" if code in DISK_FULL else type(error).__name__
 
 
 def _analysis(row: AnalysisRow, review: ReviewRow | None) -> Analysis:

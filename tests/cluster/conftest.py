@@ -10,9 +10,10 @@ from pathlib import Path
 
 import proof
 import pytest
-from onenode import machine
+from database import Database, database
+from localcluster.layout import FIRST, Node
 from paths import ROOT
-from release import MODELS, Refused, Release, kubectl
+from release import MODELS, Refused, Release, is_own, kubectl
 
 Install = Callable[..., Release]
 
@@ -83,8 +84,16 @@ def install() -> Iterator[Install]:
         yield run
 
 
-@pytest.fixture
-def node() -> None:
-    """For tests that reach into the node, which only the cluster of `make cluster-up` lets them."""
-    if machine.running() is None:
-        pytest.skip("needs the node of `make cluster-up`")
+@pytest.fixture(scope="session")
+def node() -> Node:
+    """The first node, for tests that reach into it, which only the cluster of `make cluster-up` lets them."""
+    if not is_own():
+        pytest.skip("needs the cluster of `make cluster-up`")
+    return FIRST
+
+
+@pytest.fixture(scope="session")
+def postgresql(node: Node) -> Iterator[Database]:
+    """PostgreSQL on the first node."""
+    with database(node.address) as running:
+        yield running

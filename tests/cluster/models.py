@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from onenode.addons import add_volume
-from onenode.layout import VOLUMES
+from localcluster.addons import add_volume
+from localcluster.layout import VOLUMES
 from release import kubectl
 
 from training.archive import write_archive

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from onenode.machine import inside, running
+from localcluster.machine import run_inside, running
 from release import eventually
 
 ADDRESS = "203.0.113.10"
@@ -16,10 +16,6 @@ ADDRESS = "203.0.113.10"
 GATEWAY = "203.0.113.1"
 PORT = 8443
 NAMESPACE = "outside"
-
-
-def _ip(*arguments: str) -> None:
-    subprocess.run(inside(["ip", *arguments], files=True), check=True)
 
 
 def _listens() -> bool:
@@ -33,16 +29,16 @@ def _listens() -> bool:
 @contextmanager
 def outside_server() -> Iterator[None]:
     """Listens at ADDRESS and PORT while it is entered."""
-    _ip("netns", "add", NAMESPACE)
-    _ip("link", "add", "outside0", "type", "veth", "peer", "name", "eth0", "netns", NAMESPACE)
-    _ip("address", "add", f"{GATEWAY}/24", "dev", "outside0")
-    _ip("link", "set", "outside0", "up")
+    run_inside("ip", "netns", "add", NAMESPACE)
+    run_inside("ip", "link", "add", "outside0", "type", "veth", "peer", "name", "eth0", "netns", NAMESPACE)
+    run_inside("ip", "address", "add", f"{GATEWAY}/24", "dev", "outside0")
+    run_inside("ip", "link", "set", "outside0", "up")
     for command in (
         ("address", "add", f"{ADDRESS}/24", "dev", "eth0"),
         ("link", "set", "eth0", "up"),
         ("route", "add", "default", "via", GATEWAY),
     ):
-        _ip("-n", NAMESPACE, *command)
+        run_inside("ip", "-n", NAMESPACE, *command)
     process = running()
     assert process is not None
     serve = [sys.executable, "-m", "http.server", "--bind", ADDRESS, str(PORT)]
@@ -53,5 +49,5 @@ def outside_server() -> Iterator[None]:
     finally:
         server.terminate()
         server.wait()
-        _ip("link", "del", "outside0")
-        _ip("netns", "del", NAMESPACE)
+        run_inside("ip", "link", "del", "outside0")
+        run_inside("ip", "netns", "del", NAMESPACE)

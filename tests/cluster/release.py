@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from onenode.addons import renew_volumes
-from onenode.layout import PROGRAMS, ROOT
+from localcluster.addons import renew_volumes
+from localcluster.layout import KUBECONFIG, PROGRAMS, ROOT
 
 CHART = ROOT / "charts" / "dokuei"
 VALUES = Path(__file__).with_name("values.yaml")
@@ -27,6 +29,20 @@ T = TypeVar("T")
 
 class Refused(Exception):
     """kubectl or Helm ended with an error; holds what it said."""
+
+
+def is_own() -> bool:
+    """Whether this is the cluster of `make cluster-up`: addresses in it are reached from here, and nodes may break."""
+    return os.environ.get("KUBECONFIG") == str(KUBECONFIG)
+
+
+@cache
+def proxy() -> str:
+    """URL of the API server without its credentials, until this process ends."""
+    process = subprocess.Popen([PROGRAMS / "kubectl", "proxy", "--port=0"], stdout=subprocess.PIPE, text=True)
+    atexit.register(process.terminate)
+    assert process.stdout is not None
+    return f"http://{process.stdout.readline().split()[-1]}"  # Starting to serve on 127.0.0.1:34567
 
 
 def kubectl(*arguments: str | Path, text: str | None = None) -> str:
@@ -131,12 +147,14 @@ class Release:
         """Take it away with its namespace."""
         helm("uninstall", "dokuei", "--namespace", self.namespace, "--ignore-not-found", "--wait")
         kubectl("delete", "namespace", self.namespace, "--ignore-not-found")
-        renew_volumes()
+        if is_own():
+            renew_volumes()
 
     def wait(self) -> None:
         """Wait until every Deployment has its newest pods and no others, and the router serves the models."""
         expected = {f"{model}-predictor" for model in self.models} | {"dokuei-router"}
-        eventually(lambda: self._settled() >= expected, f"deployments of {self.namespace}")
+        # Not often: each of the three looks costs a tenth of a second of a processor that the pods need.
+        eventually(lambda: self._settled() >= expected, f"deployments of {self.namespace}", pause=2)
         eventually(lambda: set(self.served()) == set(self.models), "models at the router")
 
     def _settled(self) -> set[str]:
@@ -157,9 +175,12 @@ class Release:
         return found
 
     def address(self, service: str) -> str:
-        """URL of a Service on its first port."""
+        """URL of a Service on its first port; of another's cluster, by way of its API server."""
         (found,) = [each for each in objects("services", self.namespace) if each["metadata"]["name"] == service]
-        return f"http://{found['spec']['clusterIP']}:{found['spec']['ports'][0]['port']}"
+        port = found["spec"]["ports"][0]["port"]
+        if is_own():
+            return f"http://{found['spec']['clusterIP']}:{port}"
+        return f"{proxy()}/api/v1/namespaces/{self.namespace}/services/{service}:{port}/proxy"
 
     def pods(self, model: str | None = None) -> list[dict[str, Any]]:
         """The pods of a model, or of the router, that are there to stay."""

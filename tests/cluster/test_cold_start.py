@@ -22,6 +22,9 @@ MOST_SECONDS = {"onnx": 5.0, "torchserve": None}
 """At the 95th percentile; TorchServe takes what it takes."""
 
 
+pytestmark = pytest.mark.usefixtures("node")
+
+
 def first_answer(release: Release) -> float:
     """Seconds from the creation of a new pod of the model to its first answer."""
     (old,) = release.pods(MODEL)

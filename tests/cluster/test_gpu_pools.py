@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from onenode.addons import renew_volumes
+from localcluster.addons import renew_volumes
 from release import CHART, VALUES, eventually, helm, is_ready, kubectl, objects
 
 NAMESPACE = "gpu"
@@ -22,6 +22,8 @@ POOL = (
     "--set=models.brain-mri-tumour.enabled=false",
     "--set=models.modality.enabled=false",
 )
+
+pytestmark = pytest.mark.usefixtures("node")
 
 
 def gpu_node(name: str, gpus: int) -> dict[str, Any]:

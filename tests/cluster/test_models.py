@@ -38,7 +38,9 @@ CONFIGURATIONS = {
 def configured(request: pytest.FixtureRequest, dokuei: Release) -> tuple[Release, str, str]:
     """The release with models on a runtime and from a source; both are given."""
     runtime, source, settings = request.param
-    archives_claim(dokuei.namespace, [STORE / model for model in SAMPLES.values()])
+    if source == "pvc":
+        request.getfixturevalue("node")
+        archives_claim(dokuei.namespace, [STORE / model for model in SAMPLES.values()])
     dokuei.upgrade(*settings)
     return dokuei, runtime, source
 
@@ -61,6 +63,7 @@ def test_an_upload_is_answered_as_on_one_machine(
     assert (bool(volumes), "modelcar" in containers) == ((True, False) if source == "pvc" else (False, True))
 
 
+@pytest.mark.usefixtures("node")
 def test_a_model_appears_with_its_card_and_archive_and_goes_again(
     dokuei: Release, tmp_path: Path, samples: Path
 ) -> None:

@@ -22,6 +22,8 @@ BLOCKED = {"TimeoutError", "ConnectionRefusedError"}
 """Some plugins drop what no policy allows, others answer that nobody listens."""
 Reach = Callable[[str, int], str]
 
+pytestmark = pytest.mark.usefixtures("node")
+
 
 def reaching(namespace: str, pod: str, container: str) -> Reach:
     """Tells from inside a pod whether an address is `reached`, or the error."""

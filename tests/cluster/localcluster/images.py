@@ -6,21 +6,21 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from images.build import OUTPUT, PUBLIC_BASE, base_image, build_command, choose_builder, export_command
 
-from .configuration import PAUSE_IMAGE
 from .errors import ClusterError
-from .layout import CACHE, PROGRAMS, ROOT
+from .layout import CACHE, FIRST, PROGRAMS, ROOT, Node
 from .machine import ctr
+from .nodes import PAUSE_IMAGE
 
 PODS = {
     "pause": PAUSE_IMAGE,
-    "coredns": "docker.io/dokuei/coredns:1.15.0",
+    "coredns": "docker.io/dokuei/coredns:1.13.2",
     "kserve-controller": "docker.io/kserve/kserve-controller:v0.20.0",
-    "kube-rbac-proxy": "quay.io/brancz/kube-rbac-proxy:v0.18.0",
+    "kube-rbac-proxy": "quay.io/brancz/kube-rbac-proxy:v0.19.1",
 }
 """Programs that run in pods, by the names that the manifests and KServe's chart give their images."""
 ARCHIVES = CACHE / "images"
@@ -61,32 +61,33 @@ def _python(module: str, *arguments: str) -> None:
         raise ClusterError(f"{module} failed:\n{log.read_text()[-2000:]}")
 
 
-def load() -> None:
-    """Bring the images to the node, where it has not got these already."""
-    known = _known()
+def load(node: Node = FIRST, names: Collection[str] = ()) -> None:
+    """Bring to a node the images that it has not got already: those of these names (as in dokuei/NAME), or else all."""
+    known = _known(node)
     for program, reference in PODS.items():
         archive = ARCHIVES / f"{program}.tar"
-        if known.get(reference) != _digest(archive):
-            _load(archive, reference)
+        if (not names or program in names) and known.get(reference) != _digest(archive):
+            _load(node, archive, reference)
     for entry in json.loads((OUTPUT / "digests.json").read_text()):
+        name = entry["name"].removeprefix("dokuei/")
         reference = f"docker.io/{entry['name']}:{entry['tag']}"
-        if known.get(reference) != entry["digest"]:
-            _load(OUTPUT / f"{entry['name'].removeprefix('dokuei/')}.tar", reference)
+        if (not names or name in names) and known.get(reference) != entry["digest"]:
+            _load(node, OUTPUT / f"{name}.tar", reference)
 
 
-def _load(archive: Path, reference: str) -> None:
+def _load(node: Node, archive: Path, reference: str) -> None:
     started = time.monotonic()
     print(f"loading {reference} …", flush=True)
-    for line in ctr("images", "import", "--snapshotter", "overlayfs", archive).splitlines():
+    for line in ctr("images", "import", "--snapshotter", "overlayfs", archive, node=node).splitlines():
         name = line.split()[1] if line.startswith("unpacking ") else reference
         if name != reference:  # Builders leave the registry out of the name; the kubelet does not.
-            ctr("images", "tag", "--force", name, reference)
-            ctr("images", "rm", name)
+            ctr("images", "tag", "--force", name, reference, node=node)
+            ctr("images", "rm", name, node=node)
     print(f"loaded {reference} in {time.monotonic() - started:.0f} s", flush=True)
 
 
-def _known() -> Mapping[str, str]:
-    rows = [line.split() for line in ctr("images", "ls").splitlines()[1:]]
+def _known(node: Node) -> Mapping[str, str]:
+    rows = [line.split() for line in ctr("images", "ls", node=node).splitlines()[1:]]
     return {row[0]: row[2] for row in rows}
 
 

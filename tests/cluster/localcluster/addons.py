@@ -13,12 +13,15 @@ from typing import Any
 import yaml
 
 from .errors import ClusterError
-from .layout import NODE, PROGRAMS, ROOT, VOLUMES
+from .images import PODS
+from .layout import FIRST, PROGRAMS, ROOT, VOLUMES, Node
 from .machine import environment, inside, running
 
 OBJECTS = Path(__file__).with_name("objects")
 HELM = ROOT / ".cache" / "bin" / "helm"
 START_SECONDS = 120
+STORAGE_CLASS = "folders"
+"""As objects/storage.yaml names it."""
 VOLUME_COUNT = 12
 
 
@@ -42,8 +45,8 @@ def kubectl(*arguments: str | Path, text: str | None = None) -> str:
     return run([PROGRAMS / "kubectl", *arguments], text=text)
 
 
-def wait_for_node() -> None:
-    """Wait until the node can take pods.
+def wait_for_node(node: Node = FIRST) -> None:
+    """Wait until a node can take pods.
 
     Raises:
         ClusterError: it cannot after START_SECONDS.
@@ -51,10 +54,10 @@ def wait_for_node() -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=5s")
+            kubectl("wait", "--for=condition=Ready", f"node/{node.name}", "--timeout=5s")
         except ClusterError as error:
             if running() is None or time.monotonic() > deadline:
-                raise ClusterError(f"the node is not ready after {START_SECONDS} s: {error}") from None
+                raise ClusterError(f"{node.name} is not ready after {START_SECONDS} s: {error}") from None
             time.sleep(0.5)
         else:
             return
@@ -68,13 +71,13 @@ def install() -> None:
         add_volume(f"folder-{number}", VOLUMES / str(number))
     kubectl("--namespace", "kube-system", "rollout", "status", "deployment/coredns", f"--timeout={START_SECONDS}s")
     # A tenth of a processor, which KServe's chart gives its controller, makes its start a matter of minutes here.
-    limits = (
-        "--set",
-        "kserve.controller.resources.limits.cpu=2",
-        "--set",
-        "kserve.controller.resources.requests.cpu=10m",
-    )
-    run([ROOT / "charts" / "kserve-install.sh", HELM, *limits])
+    settings = {
+        "resources.limits.cpu": "2",
+        "resources.requests.cpu": "10m",
+        "rbacProxyImage": PODS["kube-rbac-proxy"],
+    }
+    given = [part for name, value in settings.items() for part in ("--set", f"kserve.controller.{name}={value}")]
+    run([ROOT / "charts" / "kserve-install.sh", HELM, *given])
 
 
 def renew_volumes() -> None:
@@ -86,14 +89,14 @@ def renew_volumes() -> None:
         name, folder = volume["metadata"]["name"], Path(volume["spec"]["local"]["path"])
         kubectl("delete", "persistentvolume", name)
         shutil.rmtree(folder)
-        if volume["spec"].get("storageClassName"):
+        if volume["spec"].get("storageClassName") == STORAGE_CLASS:
             add_volume(name, folder)
 
 
-def add_volume(name: str, folder: Path, capacity: str = "20Gi", storage_class: str = "folders") -> None:
-    """Offer a folder of the node as a volume."""
+def add_volume(name: str, folder: Path, capacity: str = "20Gi", storage_class: str = STORAGE_CLASS) -> None:
+    """Offer a folder of the first node as a volume."""
     folder.mkdir(parents=True, exist_ok=True)
-    where = [{"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]
+    where = [{"key": "kubernetes.io/hostname", "operator": "In", "values": [FIRST.name]}]
     volume: Mapping[str, Any] = {
         "apiVersion": "v1",
         "kind": "PersistentVolume",

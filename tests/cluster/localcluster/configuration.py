@@ -5,40 +5,34 @@ from __future__ import annotations
 import configparser
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import trustme
-import yaml
 
+from . import nodes
 from .layout import (
     API_PORT,
     API_SERVICE_ADDRESS,
-    CGROUP,
-    CONTAINERD,
-    CONTAINERD_SOCKET,
-    DNS_ADDRESS,
+    FIRST,
     KUBECONFIG,
     LOGS,
-    NODE,
-    NODE_ADDRESS,
-    POD_NETWORK,
+    NODES,
     PROGRAMS,
     RUN,
     SERVICE_NETWORK,
     SUPERVISOR,
 )
-from .programs import module_folder
+from .nodes import PKI
+from .programs import kwok_folder
 
-PKI = RUN / "pki"
-CNI = RUN / "cni"
 USERS = {
     "admin": ("admin", "system:masters"),
     "kube-controller-manager": ("system:kube-controller-manager", None),
     "kube-scheduler": ("system:kube-scheduler", None),
     "kube-proxy": ("system:kube-proxy", None),
-    "kubelet": (f"system:node:{NODE}", "system:nodes"),
+    **{node.name: (f"system:node:{node.name}", "system:nodes") for node in NODES},
 }
 """Common name and organisation of each user's certificate: what Kubernetes takes for name and group."""
 KWOK_STAGES = (
@@ -49,33 +43,32 @@ KWOK_STAGES = (
     "pod/fast/pod-delete.yaml",
 )
 """What becomes of nodes and pods that only pretend: ready at once, gone when deleted."""
-PAUSE_IMAGE = "docker.io/dokuei/pause:1"
 
 
 def write() -> None:
     """Write everything into RUN."""
-    for folder in (PKI, CNI, LOGS):
-        folder.mkdir(parents=True, exist_ok=True)
+    for folder in (PKI, LOGS):
+        folder.mkdir(parents=True)
     _certificates()
-    _write_yaml(RUN / "kubelet.yaml", _kubelet())
-    _write_yaml(RUN / "kube-proxy.yaml", _kube_proxy())
-    (RUN / "containerd.toml").write_text(_CONTAINERD)
-    (CNI / "10-pods.conflist").write_text(_CNI)
+    for node in NODES:
+        nodes.write(node)
     _supervisor()
 
 
 def _certificates() -> None:
     authority = trustme.CA(organization_name="Dokuei test cluster")
     authority.cert_pem.write_to_path(PKI / "ca.crt")
-    names = ["kubernetes.default.svc", "kubernetes.default", "kubernetes", API_SERVICE_ADDRESS, NODE_ADDRESS]
+    names = ["kubernetes.default.svc", "kubernetes.default", "kubernetes", API_SERVICE_ADDRESS, FIRST.address]
     _write_certificate("apiserver", authority.issue_cert(*names, "localhost", "127.0.0.1"))
-    client = authority.issue_cert("apiserver.onenode", common_name="apiserver", organization_name="system:masters")
+    client = authority.issue_cert("apiserver.localcluster", common_name="apiserver", organization_name="system:masters")
     _write_certificate("apiserver-kubelet-client", client)
     _write_certificate("service-accounts", authority.issue_cert("service-accounts"))
     for user, (name, group) in USERS.items():
-        _write_certificate(user, authority.issue_cert(f"{user}.onenode", common_name=name, organization_name=group))
+        _write_certificate(
+            user, authority.issue_cert(f"{user}.localcluster", common_name=name, organization_name=group)
+        )
         path = KUBECONFIG if user == "admin" else RUN / f"{user}.kubeconfig"
-        _write_yaml(path, _kubeconfig(user))
+        nodes.write_yaml(path, _kubeconfig(user))
 
 
 def _write_certificate(name: str, certificate: trustme.LeafCert) -> None:
@@ -85,107 +78,24 @@ def _write_certificate(name: str, certificate: trustme.LeafCert) -> None:
 
 
 def _kubeconfig(user: str) -> Mapping[str, Any]:
-    cluster = {"server": f"https://{NODE_ADDRESS}:{API_PORT}", "certificate-authority": str(PKI / "ca.crt")}
+    cluster = {"server": f"https://{FIRST.address}:{API_PORT}", "certificate-authority": str(PKI / "ca.crt")}
     credentials = {"client-certificate": str(PKI / f"{user}.crt"), "client-key": str(PKI / f"{user}.key")}
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "onenode", "cluster": cluster}],
+        "clusters": [{"name": "localcluster", "cluster": cluster}],
         "users": [{"name": user, "user": credentials}],
-        "contexts": [{"name": "onenode", "context": {"cluster": "onenode", "user": user}}],
-        "current-context": "onenode",
+        "contexts": [{"name": "localcluster", "context": {"cluster": "localcluster", "user": user}}],
+        "current-context": "localcluster",
     }
-
-
-def _kubelet() -> Mapping[str, Any]:
-    return {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "authentication": {
-            "anonymous": {"enabled": False},
-            "webhook": {"enabled": True},
-            "x509": {"clientCAFile": str(PKI / "ca.crt")},
-        },
-        "authorization": {"mode": "Webhook"},
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{CGROUP}",
-        "clusterDNS": [DNS_ADDRESS],
-        "clusterDomain": "cluster.local",
-        "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
-        # The machine's disk is not the cluster's own, so its filling up is not the cluster's to mend.
-        "evictionHard": {"memory.available": "200Mi"},
-        "imageGCHighThresholdPercent": 100,
-        "imageGCLowThresholdPercent": 99,
-        "failCgroupV1": False,
-        "failSwapOn": False,
-        "podLogsDir": str(LOGS / "pods"),
-        "resolvConf": "/dev/null",
-        "shutdownGracePeriod": "0s",
-        "volumePluginDir": str(RUN / "volume-plugins"),
-    }
-
-
-def _kube_proxy() -> Mapping[str, Any]:
-    return {
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "clientConnection": {"kubeconfig": str(RUN / "kube-proxy.kubeconfig")},
-        "clusterCIDR": POD_NETWORK,
-        # The number of connections to follow is the machine's setting, which a network namespace cannot change.
-        "conntrack": {"maxPerCore": 0},
-        "hostnameOverride": NODE,
-        "mode": "iptables",
-    }
-
-
-_CONTAINERD = f"""\
-version = 2
-root = "{CONTAINERD}"
-state = "/run/containerd"
-[grpc]
-address = "{CONTAINERD_SOCKET}"
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{PAUSE_IMAGE}"
-restrict_oom_score_adj = true
-disable_hugetlb_controller = true
-disable_apparmor = true
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
-conf_dir = "{CNI}"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-"""
-
-_CNI = f"""\
-{{
-  "cniVersion": "0.4.0",
-  "name": "pods",
-  "plugins": [
-    {{
-      "type": "bridge",
-      "bridge": "pods0",
-      "isGateway": true,
-      "hairpinMode": true,
-      "ipam": {{
-        "type": "host-local",
-        "dataDir": "/run/cni",
-        "ranges": [[{{"subnet": "{POD_NETWORK}"}}]],
-        "routes": [{{"dst": "0.0.0.0/0"}}]
-      }}
-    }},
-    {{"type": "portmap", "capabilities": {{"portMappings": true}}}}
-  ]
-}}
-"""
 
 
 def _commands() -> Mapping[str, list[str]]:
     def kubeconfig(user: str) -> str:
         return f"--kubeconfig={RUN / user}.kubeconfig"
 
-    stages = module_folder("kwok", "sigs.k8s.io/kwok") / "kustomize" / "stage"
+    stages = kwok_folder() / "kustomize" / "stage"
     return {
-        "containerd": ["containerd", f"--config={RUN / 'containerd.toml'}"],
         "etcd": [
             str(PROGRAMS / "etcd"),
             f"--data-dir={RUN / 'etcd'}",
@@ -195,7 +105,7 @@ def _commands() -> Mapping[str, list[str]]:
         "kube-apiserver": [
             str(PROGRAMS / "kube-apiserver"),
             "--etcd-servers=http://127.0.0.1:2379",
-            f"--advertise-address={NODE_ADDRESS}",
+            f"--advertise-address={FIRST.address}",
             f"--secure-port={API_PORT}",
             f"--service-cluster-ip-range={SERVICE_NETWORK}",
             f"--tls-cert-file={PKI / 'apiserver.crt'}",
@@ -223,25 +133,6 @@ def _commands() -> Mapping[str, list[str]]:
             kubeconfig("kube-scheduler"),
             "--leader-elect=false",
         ],
-        "kubelet": [
-            str(PROGRAMS / "kubelet"),
-            kubeconfig("kubelet"),
-            f"--config={RUN / 'kubelet.yaml'}",
-            f"--root-dir={RUN / 'kubelet'}",
-            f"--hostname-override={NODE}",
-            f"--node-ip={NODE_ADDRESS}",
-        ],
-        "kube-proxy": [str(PROGRAMS / "kube-proxy"), f"--config={RUN / 'kube-proxy.yaml'}"],
-        "kube-router": [
-            str(PROGRAMS / "kube-router"),
-            f"--kubeconfig={KUBECONFIG}",
-            f"--hostname-override={NODE}",
-            f"--service-cluster-ip-range={SERVICE_NETWORK}",
-            "--run-firewall=true",
-            "--run-router=false",
-            "--run-service-proxy=false",
-            "--run-loadbalancer=false",
-        ],
         "kwok": [
             str(PROGRAMS / "kwok"),
             f"--kubeconfig={KUBECONFIG}",
@@ -266,28 +157,36 @@ def _supervisor() -> None:
     parser["supervisorctl"] = {"serverurl": "unix:///run/supervisor.sock"}
     factory = "supervisor.rpcinterface:make_main_rpcinterface"
     parser["rpcinterface:supervisor"] = {"supervisor.rpcinterface_factory": factory}
-    for name, command in _commands().items():
-        parser[f"program:{name}"] = {
-            "command": " ".join(command),
-            "autorestart": "true",
-            # Each waits for the one that it needs by ending, and being started again.
-            "startretries": "1000000",
-            "startsecs": "1",
-            "redirect_stderr": "true",
-            "stdout_logfile": str(LOGS / f"{name}.log"),
-            "stdout_logfile_maxbytes": "0",
-        }
+    for name, command in {**_commands(), **nodes.commands(FIRST)}.items():
+        parser[f"program:{name}"] = _program(name, command)
+    for node in NODES:
+        if node is FIRST:
+            continue
+        in_network = ["nsenter", f"--net=/run/netns/{node.name}", "--"]
+        parts = {f"{node.name}-{name}": command for name, command in nodes.commands(node).items()}
+        parser[f"group:{node.name}"] = {"programs": ",".join(parts)}
+        for name, command in parts.items():
+            parser[f"program:{name}"] = {**_program(name, [*in_network, *command]), "autostart": "false"}
     with SUPERVISOR.open("w") as file:
         parser.write(file)
+
+
+def _program(name: str, command: Sequence[str]) -> Mapping[str, str]:
+    return {
+        "command": " ".join(command),
+        "autorestart": "true",
+        # Each waits for the one that it needs by ending, and being started again.
+        "startretries": "1000000",
+        "startsecs": "1",
+        "redirect_stderr": "true",
+        "stdout_logfile": str(LOGS / f"{name}.log"),
+        "stdout_logfile_maxbytes": "0",
+    }
 
 
 def supervisor_command() -> list[str]:
     """What runs all parts, and starts those again that end."""
     return [str(Path(sys.executable).with_name("supervisord")), "--configuration", str(SUPERVISOR)]
-
-
-def _write_yaml(path: Path, value: Any) -> None:
-    path.write_text(yaml.safe_dump(value, sort_keys=False))
 
 
 def missing_packages() -> list[str]:

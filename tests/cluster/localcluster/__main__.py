@@ -1,4 +1,4 @@
-"""Commands: see `python -m onenode --help`."""
+"""Commands: see `python -m localcluster --help`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from handlers.contract.errors import DokueiError
@@ -17,14 +19,19 @@ from .errors import ClusterError
 from .layout import KUBECONFIG, PROGRAMS, ROOT
 
 
+def build() -> None:
+    """Build the programs and images that are missing or no longer what they are made of."""
+    programs.build()
+    images.build()
+
+
 def up() -> None:
     """Build what is missing, start the cluster, and install what it needs."""
     started = time.monotonic()
     missing = configuration.missing_packages()
     if missing:
         raise ClusterError(f"this machine lacks Debian's packages {' '.join(missing)}; `apt-get install` them")
-    programs.build()
-    images.build()
+    build()
     machine.start()
     try:
         addons.wait_for_node()
@@ -39,12 +46,16 @@ def up() -> None:
     print(f"  nsenter --target={process.pid} --net env KUBECONFIG={KUBECONFIG} {PROGRAMS / 'kubectl'} get pods -A")
 
 
-def test(arguments: list[str]) -> int:
-    """Run the tests on a new cluster, and take it away again."""
+def test(arguments: Sequence[str], kubeconfig: Path | None) -> int:
+    """Run the tests on a new cluster, and take it away again; or on the cluster of `kubeconfig`."""
+    command = [sys.executable, "-m", "pytest", "tests/cluster", *arguments]
+    if kubeconfig is not None:
+        programs.build(("kubectl",))
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig.resolve(strict=True))}
+        return subprocess.run(command, check=False, env=environment).returncode
     up()
     try:
-        command = [sys.executable, "-m", "pytest", "tests/cluster", *arguments]
-        return subprocess.run(machine.inside(command), check=False, cwd=ROOT, env=machine.environment()).returncode
+        return subprocess.run(machine.inside(command), check=False, env=machine.environment()).returncode
     finally:
         machine.stop()
 
@@ -55,18 +66,22 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Do what was asked for."""
-    parser = argparse.ArgumentParser(prog="python -m onenode", description="A Kubernetes of one node, for tests.")
+    parser = argparse.ArgumentParser(
+        prog="python -m localcluster", description="A Kubernetes on this machine, for tests."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("build", help="build its programs and images, and start nothing")
     commands.add_parser("up", help="start a cluster with KServe, and leave it running")
     commands.add_parser("down", help="end it, and take away what it left")
     testing = commands.add_parser("test", help="start one, run the tests on it, and end it")
+    testing.add_argument("--kubeconfig", type=Path, help="of another cluster with KServe, to run them on instead")
     testing.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="for pytest")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     os.chdir(ROOT)
     if given.command == "test":
-        return test(given.arguments)
-    (up if given.command == "up" else machine.stop)()
+        return test(given.arguments, given.kubeconfig)
+    {"build": build, "up": up, "down": machine.stop}[given.command]()
     return 0
 
 

@@ -1,3 +1,0 @@
-module dokuei.io/cluster/pause
-
-go 1.25.0
