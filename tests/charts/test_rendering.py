@@ -163,6 +163,14 @@ def test_a_second_router_comes_before_the_first_goes_but_not_on_sqlite(everythin
     assert of_kind(everything, "PersistentVolumeClaim") == []
 
 
+def test_what_takes_requests_goes_on_until_every_node_has_heard_of_its_end(everything: list[Object]) -> None:
+    (router,) = [found for found in of_kind(everything, "Deployment") if found["metadata"]["name"] == "dokuei-router"]
+    pods = [router["spec"]["template"]["spec"], *(found["spec"] for found in of_kind(everything, "ServingRuntime"))]
+    serving = [container for pod in pods for container in pod["containers"]]
+    assert {container["name"] for container in serving} == {"router", "oidc", "kserve-container"}
+    assert all(container["lifecycle"]["preStop"]["sleep"]["seconds"] >= 5 for container in serving)
+
+
 def test_an_upgrade_changes_no_member_that_cannot_be_changed(rendered: list[Object], scenario: str) -> None:
     """Selectors and claims are immutable, and must not depend on versions."""
     newer = template(CHART, *values_of(scenario), "--set-string", "router.image.tag=99", "--is-upgrade")

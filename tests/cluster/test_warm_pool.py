@@ -20,8 +20,10 @@ SETTINGS = (
     "--set=modelDefaults.runtime=onnx",
     "--set=models.brain-mri-tumour.enabled=false",
     "--set=gpuPools.main.nodeSelector.dokuei\\.io/pool=main",
-    # There is no GPU in the node; all else is as if.
+    # There is no GPU in the node, and a model that asks for one in vain does not start; all else is as if.
     "--set=runtimes.onnx.gpuImage.repository=dokuei/model-server",
+    "--post-renderer=sed",
+    "--post-renderer-args=s/value: cuda/value: cpu/",
     f"--set=models.{MODEL}.gpu.pool=main",
 )
 OFF = f"--set=models.{MODEL}.enabled=false"

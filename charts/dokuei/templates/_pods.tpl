@@ -39,3 +39,10 @@ seccompProfile:
 command: [python, -c, "import signal; signal.pause()"]
 securityContext: {{- include "dokuei.containerSecurity" . | nindent 2 }}
 {{- end -}}
+
+{{/* A pod that is to end goes on for a while: until every node has heard of it, requests still come. */}}
+{{- define "dokuei.lastRequests" -}}
+lifecycle:
+  preStop:
+    sleep: {seconds: 10}
+{{- end }}
