@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,9 @@ class Uploads:
             release.wait()
             time.sleep(AFTER_SECONDS)
         share = len(load.accepted) / len(load.uploads)
-        told = f"{what}: {len(load.uploads)} uploads, {len(load.tried_again)} of them tried again, {share:.2%} answered"
+        reasons = Counter(tries[0].partition(" ")[0] for tries in load.tried_again)
+        again = ", ".join(f"{number} after {reason}" for reason, number in reasons.items()) or "none"
+        told = f"{what}: {len(load.uploads)} uploads; tried again: {again}; {share:.2%} answered"
         self.record("measured", told)
         assert share >= LEAST_ANSWERED, load.tried_again
         for analysis in load.accepted:
