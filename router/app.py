@@ -104,12 +104,13 @@ def _add_health(app: FastAPI) -> None:
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz", summary="Whether the router can take analyses", responses=api.PROBLEMS, tags=["health"])
+    @app.get("/readyz", summary="Whether the router can take requests", responses=api.PROBLEMS, tags=["health"])
     async def readyz(request: Request) -> dict[str, str]:
+        # Models that are not ready do not count: they may be for a moment only, and studies are read without them.
         analyser: Analyser = request.app.state.analyser
         await analyser.store.ping()
-        if not any(model.ready for model in analyser.registry.models()):
-            raise ModelUnavailable("no model is ready yet")
+        if not analyser.registry.models():
+            raise ModelUnavailable("no model is known yet")
         return {"status": "ok"}
 
     @app.get("/metrics", summary="Prometheus metrics", tags=["health"])

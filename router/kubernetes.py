@@ -95,7 +95,8 @@ class KubernetesRegistry:
         while not self._closing.is_set():
             try:
                 self._follow(self._list())
-            except (kubernetes.client.ApiException, HTTPError, OSError) as error:
+            # The last two: what came is not what an API server sends. The thread must outlive that too.
+            except (kubernetes.client.ApiException, HTTPError, OSError, KeyError, ValueError) as error:
                 telemetry.log.warning("InferenceServices cannot be watched", error=type(error).__name__)
                 self._closing.wait(RETRY_SECONDS)
 

@@ -274,7 +274,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the router can take analyses */
+        /** Whether the router can take requests */
         get: operations["readyz_readyz_get"];
         put?: never;
         post?: never;
