@@ -146,6 +146,8 @@ class Release:
     def uninstall(self) -> None:
         """Take it away with its namespace."""
         helm("uninstall", "dokuei", "--namespace", self.namespace, "--ignore-not-found", "--wait")
+        # A namespace with a pod in it is looked at again only after half of the time that the pod may take.
+        kubectl("--namespace", self.namespace, "wait", "--for=delete", "pods", "--all", f"--timeout={READY_SECONDS}s")
         kubectl("delete", "namespace", self.namespace, "--ignore-not-found")
         if is_own():
             renew_volumes()
