@@ -138,11 +138,13 @@ def test_uploads_go_on_while_a_node_is_drained(release: Release, uploads: Upload
     with second_node(("router", "model-server", *(f"model-{model}" for model in MODELS))) as second:
         # One of each part moves there.
         kubectl("cordon", FIRST.name)
-        for model in (None, *MODELS):
-            pod = release.pods(model)[0]["metadata"]["name"]
-            kubectl("--namespace", NAMESPACE, "delete", "pod", pod)
-        release.wait()
-        kubectl("uncordon", FIRST.name)
+        try:
+            for model in (None, *MODELS):
+                pod = release.pods(model)[0]["metadata"]["name"]
+                kubectl("--namespace", NAMESPACE, "delete", "pod", pod)
+            release.wait()
+        finally:
+            kubectl("uncordon", FIRST.name)
         assert nodes() == {FIRST.name, second}
         drain = ("drain", second, "--delete-emptydir-data", "--timeout=180s")
         uploads.go_on_while("a node is drained", release, lambda: kubectl(*drain))
