@@ -81,8 +81,8 @@ class StaticRegistry:
 
 
 def readers(models: Sequence[ServedModel]) -> list[ServedModel]:
-    """The models that read images, without the one that finds the modality."""
-    return [model for model in models if model.card.accepts is not None]
+    """The models that read images, without the one that finds the modality; of each its stable version."""
+    return [model for model in models if model.card.accepts is not None and model.variant == "stable"]
 
 
 def reader(models: Sequence[ServedModel], name: str) -> ServedModel:
@@ -104,6 +104,6 @@ def modality_model(models: Sequence[ServedModel]) -> ServedModel:
         ModelUnavailable: none is served.
     """
     for model in models:
-        if model.card.task == "modality":
+        if model.card.task == "modality" and model.variant == "stable":
             return model
     raise ModelUnavailable("no modality model is served, so only DICOM images with usable tags can be read")
