@@ -18,6 +18,9 @@ from . import addons, configuration, images, machine, programs
 from .errors import ClusterError
 from .layout import KUBECONFIG, PROGRAMS, ROOT
 
+TEST_SECONDS = 900
+"""What one test may take: whole releases come and go in it."""
+
 
 def build() -> None:
     """Build the programs and images that are missing or no longer what they are made of."""
@@ -48,7 +51,7 @@ def up() -> None:
 
 def test(arguments: Sequence[str], kubeconfig: Path | None) -> int:
     """Run the tests on a new cluster, and take it away again; or on the cluster of `kubeconfig`."""
-    command = [sys.executable, "-m", "pytest", "tests/cluster", *arguments]
+    command = [sys.executable, "-m", "pytest", "tests/cluster", f"--timeout={TEST_SECONDS}", *arguments]
     if kubeconfig is not None:
         programs.build(("kubectl",))
         environment = {**os.environ, "KUBECONFIG": str(kubeconfig.resolve(strict=True))}
