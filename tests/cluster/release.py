@@ -24,6 +24,8 @@ MODELS = ("brain-mri-tumour", "chest-xray-pneumonia", "modality")
 READY_SECONDS = 300
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 SERVICES, RUNTIMES = "inferenceservices", "servingruntimes"
+STORAGE_ANNOTATION = "internal.serving.kserve.io/storage-initializer-sourceuri"
+"""On pods: where their archive comes from. KServe's webhook makes volumes of it when a pod is created."""
 T = TypeVar("T")
 
 
@@ -97,15 +99,11 @@ def _is_of(deployment: Mapping[str, Any], service: Mapping[str, Any], runtime: M
     KServe 0.20 tells another number than theirs as the generation it has observed.
     """
     predictor = service["spec"]["predictor"]
-    pod = deployment["spec"]["template"]["spec"]
-    images = {container["name"]: container["image"] for container in pod["containers"]}
-    (server,) = [container for container in pod["containers"] if container["name"] == "kserve-container"]
+    template = deployment["spec"]["template"]
+    (server,) = [each for each in template["spec"]["containers"] if each["name"] == "kserve-container"]
     (wanted,) = runtime["spec"]["containers"]
-    scheme, _, source = predictor["model"]["storageUri"].partition("://")
-    claims = {each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"] if "persistentVolumeClaim" in each}
-    from_source = images.get("modelcar") == source if scheme == "oci" else source.partition("/")[0] in claims
     return (
-        from_source
+        template["metadata"]["annotations"][STORAGE_ANNOTATION] == predictor["model"]["storageUri"]
         and server["image"] == wanted["image"]
         and all(variable in server["env"] for variable in wanted["env"])
         and deployment["spec"]["replicas"] == predictor["minReplicas"]
