@@ -8,6 +8,7 @@
         ├── UnsupportedImage    422  a good image that no model accepts
         ├── UnknownModel        404  a model that is not served
         ├── NotFound            404  an analysis, image or route that does not exist
+        ├── Overloaded          503  this machine is too busy for it
         ├── ModelUnavailable    503  the model's server does not answer
         ├── ModelFailed         502  the model's server answers with an error or nonsense
         └── StoreUnavailable    503  the database does not work

@@ -21,7 +21,6 @@ MODEL = "chest-xray-pneumonia"
 MOST_SECONDS = {"onnx": 5.0, "torchserve": None}
 """At the 95th percentile; TorchServe takes what it takes."""
 
-
 pytestmark = pytest.mark.usefixtures("node")
 
 

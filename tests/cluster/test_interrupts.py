@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from localcluster.layout import PROGRAMS, ROOT
+from localcluster.layout import PROGRAMS, ROOT, cgroup_of
 from localcluster.machine import CGROUPS
 from release import eventually
 
@@ -54,7 +53,7 @@ def processes(copy: Path) -> list[psutil.Process]:
 def left(copy: Path) -> list[str]:
     """What a cluster of the working copy has on this machine."""
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(copy) in line]
-    name = f"dokuei-{hashlib.sha256(str(copy).encode()).hexdigest()[:8]}"
+    name = cgroup_of(copy)
     cgroups = [str(path) for pattern in (name, f"*/{name}") for path in CGROUPS.glob(pattern)]
     run = copy / ".cache" / "cluster" / "run"
     return [*map(str, processes(copy)), *mounts, *cgroups, *([str(run)] if run.exists() else [])]

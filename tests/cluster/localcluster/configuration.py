@@ -21,6 +21,7 @@ from .layout import (
     NODES,
     PROGRAMS,
     RUN,
+    SECOND,
     SERVICE_NETWORK,
     SUPERVISOR,
 )
@@ -159,14 +160,11 @@ def _supervisor() -> None:
     parser["rpcinterface:supervisor"] = {"supervisor.rpcinterface_factory": factory}
     for name, command in {**_commands(), **nodes.commands(FIRST)}.items():
         parser[f"program:{name}"] = _program(name, command)
-    for node in NODES:
-        if node is FIRST:
-            continue
-        in_network = ["nsenter", f"--net=/run/netns/{node.name}", "--"]
-        parts = {f"{node.name}-{name}": command for name, command in nodes.commands(node).items()}
-        parser[f"group:{node.name}"] = {"programs": ",".join(parts)}
-        for name, command in parts.items():
-            parser[f"program:{name}"] = {**_program(name, [*in_network, *command]), "autostart": "false"}
+    in_network = ["nsenter", f"--net=/run/netns/{SECOND.name}", "--"]
+    parts = {f"{SECOND.name}-{name}": command for name, command in nodes.commands(SECOND).items()}
+    parser[f"group:{SECOND.name}"] = {"programs": ",".join(parts)}
+    for name, command in parts.items():
+        parser[f"program:{name}"] = {**_program(name, [*in_network, *command]), "autostart": "false"}
     with SUPERVISOR.open("w") as file:
         parser.write(file)
 

@@ -24,8 +24,14 @@ POD_NETWORK = "10.78.0.0/16"
 SERVICE_NETWORK = "10.96.0.0/16"
 API_SERVICE_ADDRESS = "10.96.0.1"
 DNS_ADDRESS = "10.96.0.10"
-CGROUP = f"dokuei-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
-"""Parent of all pods' control groups; of its own for each working copy."""
+
+
+def cgroup_of(root: Path) -> str:
+    """Parent of all control groups of the working copy in `root`."""
+    return f"dokuei-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
+
+
+CGROUP = cgroup_of(ROOT)
 
 
 @dataclass(frozen=True)
