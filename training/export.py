@@ -23,6 +23,7 @@ import onnx
 import torch
 from captum.attr import LayerGradCam
 from onnx import TensorProto, helper, numpy_helper
+from onnxscript.optimizer import fold_constants, remove_unused_nodes
 from torch import Tensor, nn
 
 from handlers.base import open_session
@@ -118,6 +119,9 @@ def export(network: nn.Module, card: Card, to: Path) -> None:
     )
     assert program is not None
     graph = program.model_proto
+    # A convolution without bias gets one of zeros that the graph computes, and ONNX Runtime then folds nothing into it.
+    fold_constants(graph)
+    remove_unused_nodes(graph)
     store_as_fp16(graph)
     for key, value in metadata.items():
         graph.metadata_props.add(key=key, value=value)

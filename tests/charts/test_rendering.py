@@ -139,7 +139,7 @@ def test_every_image_of_a_pool_s_models_is_pulled_before_it_is_needed(everything
     pulled = named(everything, "DaemonSet", "dokuei-pull-a100")["spec"]["template"]["spec"]["initContainers"]
     assert {container["image"] for container in pulled} == {
         "registry.hospital.example/dokuei/torchserve-gpu:0.1.0",
-        "registry.hospital.example/dokuei/model-brain-mri-tumour:3.0.0",
+        "registry.hospital.example/dokuei/model-brain-mri-tumour:3.0.1",
     }
 
 

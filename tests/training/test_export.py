@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import onnx
+import onnxruntime as ort
 import pytest
 import torch
 from paths import ROOT
@@ -69,6 +70,14 @@ def test_large_weights_are_stored_as_fp16(graph: Path) -> None:
     stored = onnx.load(graph).graph.initializer
     assert not [w.name for w in stored if w.data_type == onnx.TensorProto.FLOAT and len(w.dims) > 1]
     assert graph.stat().st_size < 13e6
+
+
+def test_what_is_served_has_no_batch_normalisation_left_of_its_own(graph: Path, tmp_path: Path) -> None:
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    assert "BatchNormalization" in {node.op_type for node in onnx.load(graph).graph.node}
+    assert "BatchNormalization" not in {node.op_type for node in onnx.load(tmp_path / "loaded.onnx").graph.node}
 
 
 def test_the_closed_form_is_captums_grad_cam() -> None:
