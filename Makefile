@@ -90,6 +90,9 @@ ablate-%: .venv/.dev ## Train without each part of a model's recipe in turn, and
 faithfulness-%: .venv/.dev ## Measure whether a classifier's heat map means something
 	$(BIN)/python -m training.faithfulness $* --data $(DATA)
 
+precision-%: .venv/.dev ## Measure whether a model would be as accurate in int8, and how much faster
+	$(BIN)/python -m training.precision $* --data $(DATA)
+
 unseen-kinds: .venv/.dev ## Measure whether the modality model keeps out kinds of images that it never saw
 	$(BIN)/python -m training.unseen --data $(DATA)
 

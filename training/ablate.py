@@ -2,9 +2,7 @@
 
     python -m training.ablate chest-xray-pneumonia       # or: make ablate-chest-xray-pneumonia
 
-Each training has half of the recipe's epochs, the recipe's own row too: rows are compared with each other, and a table
-of whole trainings takes hours. The first fold of the X-rays is the one that is nearest to the official test folder, see
-`datasets.chest_xray_folds`.
+The first fold of the X-rays is the one that is nearest to the official test folder, see `datasets.chest_xray_folds`.
 Runs that are there already are not repeated, and an interrupted one goes on. It writes
 
     model-store/<model>/ABLATION.md and ABLATION.json
@@ -50,10 +48,7 @@ def main() -> None:
     parser.add_argument("--data", default="../shared/data", help="folder of training images (default: %(default)s)")
     given = parser.parse_args()
     names = experiments(given.model)
-    epochs = RECIPES[given.model].epochs // 2
-    recipe, *others = train_all(
-        [Arguments.of(given.model, given.data, experiment, FOLD, epochs) for experiment in [None, *names]]
-    )
+    recipe, *others = train_all([Arguments.of(given.model, given.data, name, FOLD) for name in [None, *names]])
     rows = [{"what": "the recipe", "held_out": recipe["held_out"]}]
     for name, known in zip(names, others, strict=True):
         what = runpy.run_path(str(EXPERIMENTS / given.model / f"{name}.py"))["__doc__"].strip()
@@ -61,10 +56,9 @@ def main() -> None:
     out = Path("model-store") / given.model
     lines = [f"# {given.model}: what each part of the recipe does", ""]
     lines += [
-        f"Each row is one training of {epochs} epochs, half of the recipe's, measured on the images of fold {FOLD}, "
-        "which it did not see, uncalibrated. One run a row: differences smaller than the intervals in "
-        "CROSS-VALIDATION.md may be chance. A short training also favours what learns fast: a moving average of the "
-        "weights lags behind them, and epochs that draw every image are longer than balanced ones.",
+        f"Each row is one training of the recipe's {RECIPES[given.model].epochs} epochs, measured on the images of "
+        f"fold {FOLD}, which it did not see, uncalibrated. One run a row: differences smaller than the intervals in "
+        "CROSS-VALIDATION.md may be chance, and epochs that draw every image are longer than balanced ones.",
         "",
         f"Again: `make ablate-{given.model} DATA={given.data}`",
         "",
