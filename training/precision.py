@@ -48,7 +48,7 @@ TIMED = 60
 FP32, INT8 = "fp32, as served", "int8"
 
 
-class Learned(CalibrationDataReader):
+class Learned(CalibrationDataReader):  # type: ignore[misc]
     """Images that the ranges of activations are taken from."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
