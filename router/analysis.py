@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,13 @@ from numpy.typing import NDArray
 
 from handlers.contract.preprocess import fit_all
 
-from . import pictures, telemetry
+from . import pictures, telemetry, traffic
 from .decode.decoder import Decoder
 from .decode.limits import UploadedFile
-from .dispatch import Dispatch, dispatch
+from .dispatch import dispatch
 from .explanation import Explainer, Pictures, Said
 from .inference import InferenceClient
-from .registry import Registry
+from .registry import Registry, ServedModel
 from .result import Analysis, Explanation, InputInfo, Language, ModalityInfo, ModelInfo, Result, SpacingMm
 from .results import TASKS, Reading, facts_of
 from .store import ImageKey, Store, now
@@ -67,18 +68,19 @@ class Analyser:
             study = await self.decoder.decode(order.files)
         progress("decoded")
         with timings.stage("dispatch"):
-            found = await dispatch(study, self.registry.models(), order.model, self.inference.infer)
+            models = traffic.split(self.registry.models(), study.key)
+            found = await dispatch(study, models, order.model, self.inference.infer)
         progress("dispatched")
         with timings.stage("inference"):
-            reading = await self._read(study, found)
+            model, reading = await traffic.ask(found.model, partial(self._read, study))
         progress("predicted")
         with timings.stage("pictures"):
             images = await run_sync(_stored_images, study, reading)
         info = ModelInfo(
-            name=found.model.card.name,
-            version=found.model.card.version,
-            runtime=found.model.runtime,
-            variant=found.model.variant,
+            name=model.card.name,
+            version=model.card.version,
+            runtime=model.runtime,
+            variant=model.variant,
         )
         analysis = Analysis(
             id=str(uuid.uuid4()),
@@ -115,11 +117,11 @@ class Analyser:
         telemetry.EXPLANATIONS.labels(explanation.source).inc()
         return explanation
 
-    async def _read(self, study: Study, found: Dispatch) -> Reading:
-        card = found.model.card
+    async def _read(self, study: Study, model: ServedModel) -> Reading:
+        card = model.card
         task = TASKS[card.task]
         pixels = await run_sync(fit_all, study.images, card.input)
-        outputs = await self.inference.infer(found.model, pixels, task.outputs)
+        outputs = await self.inference.infer(model, pixels, task.outputs)
         return await run_sync(task.interpret, study, outputs, card)
 
     def _pictures_for_llm(self, analysis: Analysis) -> Callable[[], Awaitable[Pictures]] | None:

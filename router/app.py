@@ -44,7 +44,7 @@ def make_registry(settings: Settings) -> Registry:
     if settings.registry == "kubernetes":
         from .kubernetes import KubernetesRegistry
 
-        return KubernetesRegistry(settings.namespace)
+        return KubernetesRegistry(settings.namespace, settings.traffic)
     return StaticRegistry(settings.model_store, settings.model_endpoints, settings.model_runtime)
 
 

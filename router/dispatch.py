@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from handlers.contract.card import Card, DicomRule
 from handlers.contract.preprocess import fit_all
 
+from . import traffic
 from .errors import ModelFailed, ModelUnavailable, UnsupportedImage
 from .registry import ServedModel, modality_model, reader, readers
 from .result import Source
@@ -102,6 +103,7 @@ async def dispatch(study: Study, models: Sequence[ServedModel], override: str | 
     """Find the model for a study.
 
     Args:
+        models: one version of each, see `traffic.split`.
         override: name of the model to use whatever the image is.
         infer: asks a model server; used for the modality model only.
 
@@ -139,16 +141,21 @@ async def dispatch(study: Study, models: Sequence[ServedModel], override: str | 
 
 async def _look(study: Study, models: Sequence[ServedModel], infer: Infer) -> Look | None:
     """What the image looks like; None where it is blank."""
-    model = modality_model(models)
     count = len(study.images)
     low, high = (0.25 * (count - 1), 0.75 * (count - 1)) if count > 2 else (0, count - 1)
     chosen = np.unique(np.linspace(low, high, SAMPLED_IMAGES).round().astype(int))
-    pixels = await run_sync(fit_all, [study.images[index] for index in chosen], model.card.input)
-    pixels = pixels[np.ptp(pixels, axis=(1, 2, 3)) > FLAT]
-    if not len(pixels):
-        return None
-    mean = (await infer(model, pixels, ["probabilities"]))["probabilities"].mean(axis=0)
-    return Look(dict(zip(model.card.labels, map(float, mean), strict=True)), model.card.threshold)
+    sampled = [study.images[index] for index in chosen]
+
+    async def look(model: ServedModel) -> Look | None:
+        pixels = await run_sync(fit_all, sampled, model.card.input)
+        pixels = pixels[np.ptp(pixels, axis=(1, 2, 3)) > FLAT]
+        if not len(pixels):
+            return None
+        mean = (await infer(model, pixels, ["probabilities"]))["probabilities"].mean(axis=0)
+        return Look(dict(zip(model.card.labels, map(float, mean), strict=True)), model.card.threshold)
+
+    _, seen = await traffic.ask(modality_model(models), look)
+    return seen
 
 
 async def _looked_at(study: Study, found: Dispatch, models: Sequence[ServedModel], infer: Infer) -> Dispatch:

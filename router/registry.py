@@ -23,8 +23,10 @@ class ServedModel:
         card: as its server declares it.
         url: base URL of its server; OIP paths follow.
         runtime: what serves it, such as "light" or "torchserve".
-        ready: whether its server was last heard to be well. One that is not is asked all the same: it may have other
-            replicas, and where it has none, `ModelUnavailable` tells a client to come again.
+        ready: whether its server was last heard to be well. A stable one that is not is asked all the same: it may have
+            other replicas, and where it has none, `ModelUnavailable` tells a client to come again.
+        weight: of a candidate: the percentage of studies that it reads.
+        stable: of a candidate that was chosen for a study: the version that answers where it fails.
     """
 
     card: Card
@@ -32,6 +34,8 @@ class ServedModel:
     runtime: str
     variant: Variant = "stable"
     ready: bool = True
+    weight: float = 0
+    stable: ServedModel | None = None
 
 
 class Registry(Protocol):
@@ -81,8 +85,8 @@ class StaticRegistry:
 
 
 def readers(models: Sequence[ServedModel]) -> list[ServedModel]:
-    """The models that read images, without the one that finds the modality; of each its stable version."""
-    return [model for model in models if model.card.accepts is not None and model.variant == "stable"]
+    """The models that read images, without the one that finds the modality."""
+    return [model for model in models if model.card.accepts is not None]
 
 
 def reader(models: Sequence[ServedModel], name: str) -> ServedModel:
@@ -104,6 +108,6 @@ def modality_model(models: Sequence[ServedModel]) -> ServedModel:
         ModelUnavailable: none is served.
     """
     for model in models:
-        if model.card.task == "modality" and model.variant == "stable":
+        if model.card.task == "modality":
             return model
     raise ModelUnavailable("no modality model is served, so only DICOM images with usable tags can be read")

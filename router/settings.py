@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     model_runtime: str = "light"
     """Static registry: what serves the models, told in every answer."""
     namespace: str = "default"
+    traffic: str | None = None
+    """Kubernetes registry: name of the ConfigMap that says which share of studies each candidate reads."""
     model_timeout_seconds: float = Field(default=60, gt=0)
 
     decode_workers: int = Field(default=2, ge=1)

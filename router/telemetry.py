@@ -39,6 +39,11 @@ MODEL_REQUEST_SECONDS = Histogram(
     [*MODEL, "outcome"],
     buckets=SECONDS,
 )
+CANARY_FALLBACKS = Counter(
+    "dokuei_canary_fallbacks_total",
+    "Requests that a candidate failed and the stable version answered",
+    ["model", "version"],
+)
 SERVED_MODELS = Gauge(
     "dokuei_served_models", "Models of this deployment: 1 where the server is ready, else 0", [*MODEL, "runtime"]
 )
@@ -74,9 +79,19 @@ class Timings:
 
 
 def analysed(analysis: Analysis, seconds: float) -> None:
-    """Count a stored analysis."""
+    """Count and log a stored analysis."""
+    model = analysis.model
+    log.info("analysed", model=model.name, version=model.version, variant=model.variant, ms=round(seconds * 1000, 1))
     ANALYSES.labels(*_labels(analysis), analysis.modality.label).inc()
     ANALYSIS_SECONDS.labels(*_labels(analysis)).observe(seconds)
+
+
+def fell_back(candidate: ServedModel, error: Problem) -> None:
+    """Count and log a request that a candidate failed."""
+    CANARY_FALLBACKS.labels(candidate.card.name, candidate.card.version).inc()
+    log.warning(
+        "a candidate failed", model=candidate.card.name, version=candidate.card.version, error=type(error).__name__
+    )
 
 
 def reviewed(analysis: Analysis, earlier: Review | None) -> None:
@@ -98,6 +113,8 @@ def served(models: Sequence[ServedModel]) -> None:
         labels = (model.card.name, model.card.version, model.variant)
         SERVED_MODELS.labels(*labels, model.runtime).set(model.ready)
         MODEL_RETRIES.labels(model.card.name)
+        if model.variant == "canary":
+            CANARY_FALLBACKS.labels(model.card.name, model.card.version)
         for outcome in get_args(Outcome):
             MODEL_REQUEST_SECONDS.labels(*labels, outcome)
         if model.card.accepts is not None:

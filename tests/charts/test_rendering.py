@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 from paths import ROOT, STORE
-from rendering import CHART, Object, helm, named, of_kind, template, values_of
+from rendering import CHART, Object, helm, named, of_kind, refusal, template, values_of
 from schemas import fault
 
 from handlers.contract.card import load_card, parse_card
+from router.kubernetes import Split, splits
 
 
 def test_every_object_fits_the_schemas_of_its_cluster(rendered: list[Object]) -> None:
@@ -96,17 +97,60 @@ def test_a_canary_is_a_service_beside_the_stable_one(everything: list[Object]) -
     canary = named(everything, "InferenceService", "chest-xray-pneumonia-canary")
     assert (stable["metadata"]["annotations"]["dokuei.io/variant"]) == "stable"
     assert canary["metadata"]["annotations"]["dokuei.io/variant"] == "canary"
-    assert canary["metadata"]["annotations"]["dokuei.io/weight"] == "10"
+    traffic = named(everything, "ConfigMap", "dokuei-traffic")
+    assert splits(traffic) == {"chest-xray-pneumonia": Split(weight=10)}
     assert canary["spec"]["predictor"]["model"]["storageUri"].endswith(":9.9.9")
     assert not stable["spec"]["predictor"]["model"]["storageUri"].endswith(":9.9.9")
 
 
-def test_with_knative_the_canary_is_a_share_of_the_one_service() -> None:
-    canary = "models.chest-xray-pneumonia.canary"
+def another_version(folder: Path, **changes: str) -> Path:
+    """A card of the chest model's next version, with a field changed."""
+    card = yaml.safe_load((STORE / "chest-xray-pneumonia/card.yaml").read_text())
+    file = folder / "next.yaml"
+    file.write_text(yaml.safe_dump(card | {"version": "9.9.9"} | changes, allow_unicode=True))
+    return file
+
+
+CANARY = "models.chest-xray-pneumonia.canary"
+
+
+def test_a_change_of_the_weight_changes_no_pod_and_no_model(tmp_path: Path) -> None:
+    def rendered(weight: int) -> list[Object]:
+        card = another_version(tmp_path)
+        return template(CHART, "--set-file", f"{CANARY}.card={card}", "--set", f"{CANARY}.weight={weight}")
+
+    few, many = rendered(5), rendered(50)
+    assert [found["metadata"]["name"] for found in many if found not in few] == ["dokuei-traffic"]
+    (router,) = of_kind(many, "Deployment")
+    variables = {
+        entry["name"]: entry.get("value") for entry in router["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    assert variables["DOKUEI_TRAFFIC"] == "dokuei-traffic"
+    rules = named(many, "Role", "dokuei-router")["rules"]
+    assert [rule["resourceNames"] for rule in rules if rule["resources"] == ["configmaps"]] == [["dokuei-traffic"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"version": load_card(STORE / "chest-xray-pneumonia").version}, "a candidate has a version of its own"),
+        ({"labels": ["clear", "pneumonia"]}, "labels is not as in the stable model's"),
+        ({"task": "segmentation"}, "task is not as in the stable model's"),
+    ],
+)
+def test_a_candidate_that_cannot_stand_in_for_the_model_is_refused(
+    tmp_path: Path, changes: dict[str, str], told: str
+) -> None:
+    card = another_version(tmp_path, **changes)
+    assert told in refusal("--set-file", f"{CANARY}.card={card}", "--set", f"{CANARY}.weight=5")
+
+
+def test_with_knative_the_canary_is_a_share_of_the_one_service(tmp_path: Path) -> None:
+    card = another_version(tmp_path)
     objects = template(
-        CHART, *values_of("knative"), "--set", f"{canary}.weight=10",
-        "--set-file", f"{canary}.card={STORE / 'chest-xray-pneumonia/card.yaml'}",
-    )  # fmt: skip
+        CHART, *values_of("knative"), "--set", f"{CANARY}.weight=10", "--set-file", f"{CANARY}.card={card}"
+    )
+    assert splits(named(objects, "ConfigMap", "dokuei-traffic")) == {}, "Knative moves the traffic itself"
     service = named(objects, "InferenceService", "chest-xray-pneumonia")
     assert service["spec"]["predictor"]["canaryTrafficPercent"] == 10
     assert len(of_kind(objects, "InferenceService")) == len(list(STORE.glob("*/card.yaml")))

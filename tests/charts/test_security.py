@@ -15,6 +15,7 @@ ALLOWED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip
 """Pod Security Standards, "restricted": volume types."""
+TRAFFIC = "dokuei-traffic"
 
 
 def containers(pod: Object) -> list[Object]:
@@ -64,14 +65,15 @@ def tokens(objects: list[Object]) -> Iterator[str]:
 
 
 def rights(objects: list[Object]) -> Iterator[str]:
-    """Rights beyond reading the InferenceServices of the namespace."""
+    """Rights beyond reading the InferenceServices of the namespace, and the ConfigMap that splits their traffic."""
     yield from (
         found["metadata"]["name"] for kind in ("ClusterRole", "ClusterRoleBinding") for found in of_kind(objects, kind)
     )
     for role in of_kind(objects, "Role"):
         for rule in role["rules"]:
-            read = {"apiGroups": ["serving.kserve.io"], "resources": ["inferenceservices"]}
-            if rule != {**read, "verbs": ["get", "list", "watch"]}:
+            services = {"apiGroups": ["serving.kserve.io"], "resources": ["inferenceservices"]}
+            traffic = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [TRAFFIC]}
+            if rule not in ({**read, "verbs": ["get", "list", "watch"]} for read in (services, traffic)):
                 yield str(rule)
 
 
@@ -156,6 +158,7 @@ BROKEN = [
     (tokens, "tests/analysis.yaml", "  automountServiceAccountToken: false\n", ""),
     (tokens, "router-rbac.yaml", "automountServiceAccountToken: false", "automountServiceAccountToken: true"),
     (rights, "router-rbac.yaml", "verbs: [get, list, watch]", "verbs: [get, list, watch, patch]"),
+    (rights, "router-rbac.yaml", "    resourceNames:", "    # resourceNames:"),
     (rights, "router-rbac.yaml", "kind: Role\nmetadata", "kind: ClusterRole\nmetadata"),
     (bounds, "router-deployment.yaml", "emptyDir: {sizeLimit: 8Gi}", "emptyDir: {}"),
     (bounds, "gpu-pools.yaml", "limits: {memory: 64Mi}\n{{- end }}", "limits: {cpu: 1}\n{{- end }}"),

@@ -39,13 +39,11 @@ def archives_claim(namespace: str, folders: Sequence[Path]) -> None:
             shutil.copy(archive, volume / folder.name)
 
 
-def variant_of(source: Path, parent: Path, *, name: str, modality: str) -> Path:
-    """Another model with the graph of the one in `source`, for DICOM images of another modality; gives its folder."""
-    folder = parent / name
+def variant_of(source: Path, parent: Path, **changes: object) -> Path:
+    """Another model with the graph of the one in `source`, and a card with these changes; gives its folder."""
+    card = yaml.safe_load((source / "card.yaml").read_text()) | changes
+    folder = parent / card["name"]
     folder.mkdir()
-    card = yaml.safe_load((source / "card.yaml").read_text())
-    card["name"] = name
-    card["accepts"] = {"modality": name, "dicom": [{"tags": {"Modality": [modality]}}], "max_images": 1}
     (folder / "card.yaml").write_text(yaml.safe_dump(card, allow_unicode=True, sort_keys=False))
     with zipfile.ZipFile(source / f"{source.name}.mar") as archive:
         graph = Path(archive.extract("model.onnx", parent))

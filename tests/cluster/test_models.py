@@ -67,7 +67,8 @@ def test_an_upload_is_answered_as_on_one_machine(
 def test_a_model_appears_with_its_card_and_archive_and_goes_again(
     dokuei: Release, tmp_path: Path, samples: Path
 ) -> None:
-    folder = variant_of(STORE / "chest-xray-pneumonia", tmp_path, name="mammography", modality="MG")
+    accepts = {"modality": "mammography", "dicom": [{"tags": {"Modality": ["MG"]}}], "max_images": 1}
+    folder = variant_of(STORE / "chest-xray-pneumonia", tmp_path, name="mammography", accepts=accepts)
     archives_claim(dokuei.namespace, [folder])
     (router,) = dokuei.pods()
     before = dokuei.settings

@@ -153,16 +153,3 @@ def test_blank_slices_have_no_say_in_what_a_series_is() -> None:
     series.images[1][:] = 7
     asyncio.run(dispatch(series, MODELS, None, infer))
     assert seen == [1]
-
-
-@pytest.mark.parametrize("override", [None, "chest-xray-pneumonia"])
-def test_a_candidate_is_asked_nothing_wherever_it_stands_in_the_list(override: str | None) -> None:
-    asked = []
-
-    async def infer(model: ServedModel, images: np.ndarray[Any, Any], _: Sequence[str]) -> Mapping[str, Any]:
-        asked.append(model.variant)
-        return {"probabilities": np.tile(np.array([0.97, 0.0, 0.03], np.float32), (len(images), 1))}
-
-    models = [*(replace(model, variant="canary") for model in MODELS), *MODELS]
-    assert asyncio.run(dispatch(study(), models, override, infer)).model.variant == "stable"
-    assert asked == ["stable"]

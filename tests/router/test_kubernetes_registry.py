@@ -10,20 +10,22 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import kubernetes
 import pytest
 from paths import STORE
 
-from router.kubernetes import CARD_ANNOTATION, KubernetesRegistry
+from router.kubernetes import CARD_ANNOTATION, VARIANT_ANNOTATION, KubernetesRegistry
 
 Service = dict[str, Any]
+TRAFFIC = "dokuei-traffic"
 CARD = (STORE / "modality" / "card.yaml").read_text()
 
 
-def service(name: str, *, ready: bool = True, card: str = CARD) -> Service:
+def service(name: str, *, ready: bool = True, card: str = CARD, variant: str = "stable") -> Service:
     return {
-        "metadata": {"name": name, "annotations": {CARD_ANNOTATION: card}},
+        "metadata": {"name": name, "annotations": {CARD_ANNOTATION: card, VARIANT_ANNOTATION: variant}},
         "spec": {"predictor": {"model": {"runtime": "dokuei-onnx"}}},
         "status": {
             "address": {"url": f"http://{name}.dokuei.svc"},
@@ -32,12 +34,27 @@ def service(name: str, *, ready: bool = True, card: str = CARD) -> Service:
     }
 
 
-class ApiServer:
-    """Answers lists with the same services, and tells a watch the events that it is given, up to None."""
+def config_map(**data: str) -> Service:
+    return {"metadata": {"name": TRAFFIC}, "data": data}
+
+
+class Told:
+    """What an API server says of one kind of objects: a list, and the events of a watch, up to None."""
 
     def __init__(self, listed: list[Service]) -> None:
+        self.listed = listed
         self.events: queue.Queue[tuple[str, Service] | None] = queue.Queue()
-        events = self.events
+
+
+class ApiServer:
+    """Answers lists with the same objects, and tells a watch the events that it is given."""
+
+    def __init__(self, services: list[Service], config_maps: list[Service]) -> None:
+        self.services, self.config_maps = Told(services), Told(config_maps)
+        kinds = {
+            "/apis/serving.kserve.io/v1beta1/namespaces/dokuei/inferenceservices": self.services,
+            "/api/v1/namespaces/dokuei/configmaps": self.config_maps,
+        }
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -47,11 +64,15 @@ class ApiServer:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-                if "watch=true" not in self.path.lower():
-                    self.send({"metadata": {"resourceVersion": "1"}, "items": listed})
+                asked = urlsplit(self.path)
+                told, query = kinds[asked.path], parse_qs(asked.query)
+                if told is kinds["/api/v1/namespaces/dokuei/configmaps"]:  # The router may see no other.
+                    assert query["fieldSelector"] == [f"metadata.name={TRAFFIC}"]
+                if "watch" not in query:
+                    self.send({"metadata": {"resourceVersion": "1"}, "items": told.listed})
                     self.wfile.write(b"0\r\n\r\n")
                     return
-                while (event := events.get()) is not None:
+                while (event := told.events.get()) is not None:
                     kind, thing = event
                     thing["metadata"]["resourceVersion"] = "2"
                     self.send({"type": kind, "object": thing})
@@ -68,11 +89,11 @@ class ApiServer:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
-    def client(self) -> kubernetes.client.CustomObjectsApi:
+    def client(self) -> kubernetes.client.ApiClient:
         host = f"http://127.0.0.1:{self.server.server_address[1]}"
         configuration = kubernetes.client.Configuration(host=host)
         configuration.no_proxy = "*"
-        return kubernetes.client.CustomObjectsApi(kubernetes.client.ApiClient(configuration))
+        return kubernetes.client.ApiClient(configuration)
 
 
 Start = Callable[..., tuple[KubernetesRegistry, ApiServer]]
@@ -84,9 +105,9 @@ def start() -> Iterator[Start]:
     with asyncio.Runner() as runner:
         started = []
 
-        def run(*listed: Service) -> tuple[KubernetesRegistry, ApiServer]:
-            api = ApiServer(list(listed))
-            registry = KubernetesRegistry("dokuei", api.client)
+        def run(*services: Service, traffic: Service | None = None) -> tuple[KubernetesRegistry, ApiServer]:
+            api = ApiServer(list(services), [] if traffic is None else [traffic])
+            registry = KubernetesRegistry("dokuei", TRAFFIC, api.client)
             started.append((registry, api))
             runner.run(registry.start())
             return registry, api
@@ -117,17 +138,39 @@ def test_it_knows_what_is_there_at_once(start: Start) -> None:
 
 def test_a_model_that_is_not_ready_any_more_stays_known_until_its_service_goes(start: Start) -> None:
     registry, api = start(service("a"))
-    api.events.put(("MODIFIED", service("a", ready=False)))
+    api.services.events.put(("MODIFIED", service("a", ready=False)))
     eventually(lambda: ready(registry) == {"http://a.dokuei.svc": False})
-    api.events.put(("ADDED", service("b")))
+    api.services.events.put(("ADDED", service("b")))
     eventually(lambda: ready(registry) == {"http://a.dokuei.svc": False, "http://b.dokuei.svc": True})
-    api.events.put(("DELETED", service("a", ready=False)))
+    api.services.events.put(("DELETED", service("a", ready=False)))
     eventually(lambda: ready(registry) == {"http://b.dokuei.svc": True})
 
 
 def test_an_event_that_is_none_does_not_end_the_watch(start: Start) -> None:
     registry, api = start(service("a"))
-    api.events.put(("MODIFIED", {"metadata": {}}))
-    api.events.put(None)
-    api.events.put(("ADDED", service("b")))
+    api.services.events.put(("MODIFIED", {"metadata": {}}))
+    api.services.events.put(None)
+    api.services.events.put(("ADDED", service("b")))
     eventually(lambda: ready(registry) == {"http://a.dokuei.svc": True, "http://b.dokuei.svc": True})
+
+
+def weights(registry: KubernetesRegistry) -> dict[str, float]:
+    return {model.variant: model.weight for model in registry.models()}
+
+
+def test_a_candidate_has_the_weight_that_the_config_map_says_now(start: Start) -> None:
+    candidate = service("a-canary", variant="canary")
+    registry, api = start(service("a"), candidate, traffic=config_map(modality='{"weight": 5}'))
+    assert weights(registry) == {"stable": 0, "canary": 5}
+    api.config_maps.events.put(("MODIFIED", config_map(modality='{"weight": 50.5}')))
+    eventually(lambda: weights(registry) == {"stable": 0, "canary": 50.5})
+    api.config_maps.events.put(("DELETED", config_map()))
+    eventually(lambda: weights(registry) == {"stable": 0, "canary": 0})
+
+
+@pytest.mark.parametrize("split", ["", "5", '{"weight": 101}', '{"weight": "much"}', '{"share": 5}'])
+def test_a_split_that_cannot_be_read_sends_nothing_to_the_candidate(start: Start, split: str) -> None:
+    registry, api = start(service("a", variant="canary"), traffic=config_map(modality=split, other='{"weight": 1}'))
+    assert weights(registry) == {"canary": 0}
+    api.config_maps.events.put(("MODIFIED", config_map(modality='{"weight": 1}')))
+    eventually(lambda: weights(registry) == {"canary": 1})

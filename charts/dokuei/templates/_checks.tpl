@@ -27,7 +27,22 @@
 {{- fail "httpRoute.enabled is true: httpRoute.host is the name that users open, httpRoute.parentRefs the Gateway that serves it" }}
 {{- end }}
 {{- end }}
+{{- $stable := dict }}
 {{- range (fromYaml (include "dokuei.services" .)).services }}
+{{- $card := fromYaml .card }}
+{{- if eq .variant "stable" }}
+{{- $_ := set $stable .model $card }}
+{{- else }}
+{{- $beside := index $stable .model }}
+{{- if eq $card.version $beside.version }}
+{{- fail (printf "models.%s.canary.card is version %s, as the stable model is; a candidate has a version of its own" .model $card.version) }}
+{{- end }}
+{{- range $field := list "task" "labels" "accepts" }}
+{{- if ne (toJson (index $card $field)) (toJson (index $beside $field)) }}
+{{- fail (printf "models.%s.canary.card: %s is not as in the stable model's, so its results would not mean the same; serve it as a model of its own" $card.name $field) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and .pool (not (hasKey $.Values.gpuPools .pool)) }}
 {{- fail (printf "models.%s.gpu.pool is %s; gpuPools has %s" .model .pool (keys $.Values.gpuPools | sortAlpha | join ", " | default "none")) }}
 {{- end }}

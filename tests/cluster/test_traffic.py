@@ -1,0 +1,183 @@
+"""Studies are split between a model and its candidate, and go over to it, while images come in."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pydicom
+import pytest
+from localcluster.layout import Node
+from models import ARCHIVES_CLAIM, archives_claim, variant_of
+from paths import STORE
+from pydicom.uid import generate_uid
+from release import Release, eventually, kubectl
+
+from router.traffic import place
+
+NAMESPACE = "traffic"
+MODEL = "chest-xray-pneumonia"
+VERSION = "9.9.9"
+WITHOUT_BRAIN = ("--set=modelDefaults.runtime=onnx", "--set=models.brain-mri-tumour.enabled=false")
+SENDERS = 3
+EFFECT_SECONDS = 2
+STEPS = (5, 25, 50, 100)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """When an upload was sent, of which study, and by which variant it was read."""
+
+    sent: float
+    key: str
+    variant: str
+
+
+@dataclass
+class Clinic:
+    """Sends X-rays of ever the same studies, in turn, and keeps the answers."""
+
+    url: str
+    studies: dict[str, bytes]
+    answers: list[Answer] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Send until it is left."""
+        closing = threading.Event()
+        with ThreadPoolExecutor(SENDERS) as pool:
+            senders = [pool.submit(self._send, number, closing) for number in range(SENDERS)]
+            try:
+                yield
+            finally:
+                closing.set()
+            for sender in senders:
+                sender.result()
+
+    def _send(self, number: int, closing: threading.Event) -> None:
+        mine = list(self.studies.items())[number::SENDERS]
+        with httpx.Client(timeout=60, trust_env=False) as client:
+            while not closing.is_set():
+                for key, file in mine:
+                    sent = time.monotonic()
+                    answer = client.post(f"{self.url}/api/analyses", files={"files": file})
+                    if answer.status_code != 201:
+                        self.problems.append(answer.text)
+                        continue
+                    self.answers.append(Answer(sent, key, answer.json()["model"]["variant"]))
+
+    def since(self, moment: float) -> list[Answer]:
+        """The answers to what was sent after a moment."""
+        return [answer for answer in list(self.answers) if answer.sent >= moment]
+
+    def variants_since(self, moment: float) -> set[str]:
+        """The variants that read what was sent after a moment."""
+        return {answer.variant for answer in self.since(moment)}
+
+    def read_since(self, moment: float, times: int) -> set[tuple[str, str]]:
+        """Each study with the variants that read it after a moment, once each was read so many times."""
+        enough = times * len(self.studies)
+        eventually(lambda: len(self.since(moment)) >= enough, f"{enough} answers")
+        return {(answer.key, answer.variant) for answer in self.since(moment)}
+
+
+def studies(xray: Path, count: int) -> dict[str, bytes]:
+    """The same X-ray as so many studies, by what the router knows each as."""
+    found = {}
+    for _ in range(count):
+        dataset = pydicom.dcmread(xray)
+        dataset.StudyInstanceUID = generate_uid()
+        buffer = io.BytesIO()
+        dataset.save_as(buffer)
+        found[hashlib.sha256(dataset.StudyInstanceUID.encode()).hexdigest()] = buffer.getvalue()
+    return found
+
+
+def candidates(release: Release) -> list[dict[str, Any]]:
+    """The candidates that the router knows and that are Ready."""
+    items = release.router.get("/api/models").raise_for_status().json()["items"]
+    return [entry for entry in items if entry["variant"] == "canary" and entry["ready"]]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A release with a candidate of the chest model, whose folder holds its card."""
+
+    release: Release
+    folder: Path
+
+    def weigh(self, weight: int) -> None:
+        """Give the candidate a weight, as Helm does."""
+        values = f"models.{MODEL}.canary"
+        self.release.apply(
+            *WITHOUT_BRAIN,
+            f"--set-file={values}.card={self.folder / 'card.yaml'}",
+            f"--set={values}.storageUri=pvc://{ARCHIVES_CLAIM}/{MODEL}",
+            f"--set={values}.weight={weight}",
+        )
+
+    def clinic(self, samples: Path, count: int) -> Clinic:
+        """A clinic with so many studies."""
+        return Clinic(self.release.address("dokuei-router"), studies(samples / "chest-xray.dcm", count))
+
+    def pods(self) -> set[str]:
+        """The router's pods and those of both versions."""
+        named = (None, MODEL, f"{MODEL}-canary")
+        return {pod["metadata"]["uid"] for model in named for pod in self.release.pods(model)}
+
+
+@pytest.fixture(scope="module")
+def rollout(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rollout]:  # noqa: ARG001
+    """Two versions of the chest model; the candidate reads nothing yet."""
+    folder = variant_of(STORE / MODEL, tmp_path_factory.mktemp("candidate"), version=VERSION)
+    release = Release(NAMESPACE, WITHOUT_BRAIN, (MODEL, "modality"))
+    try:
+        release.install(lambda namespace: archives_claim(namespace, [folder]))
+        started = Rollout(release, folder)
+        started.weigh(0)
+        eventually(lambda: candidates(release), "the candidate")
+        yield started
+    finally:
+        release.uninstall()
+
+
+def test_studies_go_over_to_the_candidate_and_come_back_without_a_request_lost(
+    rollout: Rollout, samples: Path, record_property: Callable[[str, object], None]
+) -> None:
+    clinic, before = rollout.clinic(samples, 40), rollout.pods()
+    with clinic.open():
+        for weight in (*STEPS, 0):
+            rollout.weigh(weight)
+            effective = time.monotonic() + EFFECT_SECONDS
+            due = {(key, "canary" if place(MODEL, VERSION, key) < weight else "stable") for key in clinic.studies}
+            assert clinic.read_since(effective, times=2) == due, weight
+    assert clinic.problems == []
+    assert rollout.pods() == before, "a weight starts no pod anew"
+    record_property(
+        "measured",
+        f"{len(clinic.answers)} uploads of {len(clinic.studies)} studies while the candidate's weight went "
+        f"{', '.join(map(str, (*STEPS, 0)))}: none lost; {EFFECT_SECONDS} s after each the right version reads a study",
+    )
+
+
+def test_a_candidate_that_ends_loses_no_request(rollout: Rollout, samples: Path) -> None:
+    clinic = rollout.clinic(samples, 12)
+    rollout.weigh(100)
+    with clinic.open():
+        eventually(lambda: "canary" in clinic.variants_since(0), "the candidate's answers")
+        (pod,) = rollout.release.pods(f"{MODEL}-canary")
+        ended = time.monotonic()
+        kubectl("--namespace", NAMESPACE, "delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
+        eventually(lambda: "stable" in clinic.variants_since(ended), "the stable version in its place")
+        eventually(lambda: clinic.answers[-1].variant == "canary", "the candidate again")
+    assert clinic.problems == []

@@ -1,0 +1,195 @@
+"""Two versions of a model: which of them reads a study, and what happens where the candidate fails."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from paths import STORE
+from prometheus_client.parser import text_string_to_metric_families
+from scipy.stats import binom
+from serving import router_settings, serving
+
+from handlers.contract.card import Card, load_card
+from router.app import create_app
+from router.local import model_servers
+from router.registry import ServedModel
+from router.traffic import split
+from training.archive import write_archive
+
+NAME = "chest-xray-pneumonia"
+CARD = load_card(STORE / NAME)
+STABLE = ServedModel(CARD, "http://stable", "light")
+MODALITY = ServedModel(load_card(STORE / "modality"), "http://modality", "light")
+NOBODY = "http://127.0.0.1:9"
+
+keys = st.text("0123456789abcdef", min_size=64, max_size=64)
+
+
+def candidate(weight: float, version: str = "9.9.9", **changes: Any) -> ServedModel:
+    card = CARD.model_copy(update={"version": version, **changes})
+    return ServedModel(card, "http://candidate", "light", "canary", weight=weight)
+
+
+def reads(models: Sequence[ServedModel], key: str) -> ServedModel:
+    (chosen,) = [model for model in split(models, key) if model.card.name == NAME]
+    return chosen
+
+
+@given(keys, st.floats(0, 100), st.floats(0, 100))
+def test_raising_the_weight_only_moves_studies_towards_the_candidate(key: str, one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    if reads([STABLE, candidate(low)], key).variant == "canary":
+        assert reads([STABLE, candidate(high)], key).variant == "canary"
+
+
+@given(keys)
+def test_a_study_sees_one_version_wherever_its_models_stand_in_the_list(key: str) -> None:
+    models = [MODALITY, STABLE, candidate(50)]
+    chosen = split(models, key)
+    assert [model.card.name for model in chosen] == ["modality", NAME]
+    assert chosen == split(models, key)
+    assert reads(models, key) == reads(models[::-1], key)
+
+
+@given(keys)
+def test_none_and_all_are_exact(key: str) -> None:
+    assert reads([STABLE, candidate(0)], key) == STABLE
+    assert reads([STABLE, candidate(100)], key).variant == "canary"
+
+
+def chosen_of(count: int, weight: float, version: str = "9.9.9") -> set[int]:
+    models = [STABLE, candidate(weight, version)]
+    return {number for number in range(count) if reads(models, f"{number:064x}").variant == "canary"}
+
+
+@pytest.mark.parametrize("weight", [1, 5, 25, 50, 99])
+def test_the_candidate_reads_its_share_of_studies(weight: float) -> None:
+    low, high = binom.interval(0.99, 10_000, weight / 100)
+    assert low <= len(chosen_of(10_000, weight)) <= high
+
+
+def test_another_candidate_reads_other_studies() -> None:
+    one, other = chosen_of(4000, 25), chosen_of(4000, 25, version="9.9.10")
+    low, high = binom.interval(0.999, 4000, 0.25**2)
+    assert low <= len(one & other) <= high
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        replace(candidate(100), ready=False),
+        candidate(100, labels=[*CARD.labels[::-1]]),
+        candidate(100, task="segmentation"),
+        candidate(100, accepts=None),
+    ],
+    ids=["not Ready", "other labels", "another task", "other images"],
+)
+def test_a_candidate_that_cannot_stand_in_reads_nothing(beside: ServedModel) -> None:
+    assert reads([STABLE, beside], "0" * 64) == STABLE
+
+
+def test_a_candidate_alone_is_not_the_model() -> None:
+    assert split([candidate(100)], "0" * 64) == []
+
+
+class Fixed:
+    """A registry of given models."""
+
+    def __init__(self, models: Sequence[ServedModel]) -> None:
+        self.served = models
+
+    async def start(self) -> None:
+        """Nothing to begin."""
+
+    async def close(self) -> None:
+        """Nothing to stop."""
+
+    def models(self) -> Sequence[ServedModel]:
+        return self.served
+
+
+@pytest.fixture(scope="module")
+def next_version(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Card, str]]:
+    """Another version of the chest model, served: its card, and where it answers."""
+    store = tmp_path_factory.mktemp("next")
+    folder = store / NAME
+    folder.mkdir()
+    document = yaml.safe_load((STORE / NAME / "card.yaml").read_text()) | {"version": "9.9.9"}
+    (folder / "card.yaml").write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False))
+    with zipfile.ZipFile(STORE / NAME / f"{NAME}.mar") as packed:
+        write_archive(folder, Path(packed.extract("model.onnx", tmp_path_factory.mktemp("graph"))))
+    with model_servers(store, "light", store.with_suffix(".log")) as endpoints:
+        yield load_card(folder), endpoints[NAME]
+    shutil.rmtree(store)
+
+
+@pytest.fixture
+def router(light_servers: dict[str, str], tmp_path: Path, samples: Path) -> Iterator[tuple[httpx.Client, Fixed]]:
+    """A router, and the registry that says what it serves."""
+    app = create_app(router_settings(tmp_path, light_servers, samples))
+    registry = Fixed(app.state.analyser.registry.models())
+    app.state.analyser = replace(app.state.analyser, registry=registry)
+    with serving(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        yield client, registry
+
+
+def fallbacks(client: httpx.Client, model: str) -> float:
+    found = {
+        sample.labels["model"]: sample.value
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+        for sample in family.samples
+        if sample.name == "dokuei_canary_fallbacks_total"
+    }
+    return found[model]
+
+
+def send(client: httpx.Client, file: bytes) -> dict[str, Any]:
+    response = client.post("/api/analyses", files={"files": file})
+    assert response.status_code == 201, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def test_an_answer_tells_the_version_that_read_the_study(
+    router: tuple[httpx.Client, Fixed], next_version: tuple[Card, str], samples: Path
+) -> None:
+    client, registry = router
+    card, url = next_version
+    served = list(registry.served)
+    registry.served = [*served, ServedModel(card, url, "light", "canary", weight=100)]
+    xray = (samples / "chest-xray.dcm").read_bytes()
+    by_candidate = send(client, xray)
+    assert (by_candidate["model"]["version"], by_candidate["model"]["variant"]) == ("9.9.9", "canary")
+    registry.served = [*served, ServedModel(card, url, "light", "canary", weight=0)]
+    by_stable = send(client, xray)
+    assert (by_stable["model"]["version"], by_stable["model"]["variant"]) == (CARD.version, "stable")
+    assert by_candidate["result"] == by_stable["result"], "the same graph"
+    assert fallbacks(client, NAME) == 0
+
+
+@pytest.mark.parametrize("failing", [NAME, "modality"])
+def test_a_request_that_the_candidate_fails_is_answered_by_the_stable_version_and_counted(
+    router: tuple[httpx.Client, Fixed], samples: Path, failing: str
+) -> None:
+    client, registry = router
+    read = send(client, (samples / "chest-xray.dcm").read_bytes())
+    untagged = client.get(f"/api/analyses/{read['id']}/images/0.png").content  # The modality model has to be asked.
+    served = list(registry.served)
+    (stable,) = [model for model in served if model.card.name == failing]
+    card = stable.card.model_copy(update={"version": "9.9.9"})
+    registry.served = [*served, ServedModel(card, NOBODY, "light", "canary", weight=100)]
+    before = fallbacks(client, failing)
+    answer = send(client, untagged)
+    assert answer["modality"]["source"] == "classifier"
+    assert (answer["model"]["version"], answer["model"]["variant"]) == (CARD.version, "stable")
+    assert fallbacks(client, failing) == before + 1
