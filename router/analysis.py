@@ -16,17 +16,16 @@ import numpy as np
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
-from handlers.contract.preprocess import fit_all
-
 from . import pictures, telemetry, traffic
 from .decode.decoder import Decoder
 from .decode.limits import UploadedFile
 from .dispatch import dispatch
 from .explanation import Explainer, Pictures, Said
 from .inference import InferenceClient
-from .registry import Registry, ServedModel
+from .registry import Registry
 from .result import Analysis, Explanation, InputInfo, Language, ModalityInfo, ModelInfo, Result, SpacingMm
-from .results import TASKS, Reading, facts_of
+from .results import Reading, facts_of, read
+from .shadow import Mirrored, Shadow
 from .store import ImageKey, Store, now
 from .study import Study
 
@@ -55,6 +54,7 @@ class Analyser:
     inference: InferenceClient
     explainer: Explainer
     store: Store
+    shadow: Shadow
 
     async def analyse(self, order: Order, progress: Progress) -> Analysis:
         """Analyse one upload; what is returned is stored, explained by the template.
@@ -68,11 +68,11 @@ class Analyser:
             study = await self.decoder.decode(order.files)
         progress("decoded")
         with timings.stage("dispatch"):
-            models = traffic.split(self.registry.models(), study.key)
-            found = await dispatch(study, models, order.model, self.inference.infer)
+            served = self.registry.models()
+            found = await dispatch(study, traffic.split(served, study.key), order.model, self.inference.infer)
         progress("dispatched")
         with timings.stage("inference"):
-            model, reading = await traffic.ask(found.model, partial(self._read, study))
+            model, reading = await traffic.ask(found.model, partial(read, study, infer=self.inference.infer))
         progress("predicted")
         with timings.stage("pictures"):
             images = await run_sync(_stored_images, study, reading)
@@ -98,6 +98,8 @@ class Analyser:
         with timings.stage("store"):
             await self.store.add(analysis, images)
         progress("stored")
+        if (candidate := traffic.mirrored(served, model, study.key)) is not None and model.variant == "stable":
+            self.shadow.mirror(Mirrored(study, candidate, model, reading, timings.milliseconds["inference"]))
         telemetry.analysed(analysis, time.perf_counter() - started)
         return analysis
 
@@ -116,13 +118,6 @@ class Analyser:
             await self.store.explain(analysis.id, explanation)
         telemetry.EXPLANATIONS.labels(explanation.source).inc()
         return explanation
-
-    async def _read(self, study: Study, model: ServedModel) -> Reading:
-        card = model.card
-        task = TASKS[card.task]
-        pixels = await run_sync(fit_all, study.images, card.input)
-        outputs = await self.inference.infer(model, pixels, task.outputs)
-        return await run_sync(task.interpret, study, outputs, card)
 
     def _pictures_for_llm(self, analysis: Analysis) -> Callable[[], Awaitable[Pictures]] | None:
         if analysis.result.task != "classification" or analysis.input.burned_in not in SHOWN_BURNED_IN:

@@ -12,13 +12,14 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from . import events, pictures, reviews, telemetry, upload
+from . import events, pictures, reviews, rollouts, telemetry, upload
 from .analysis import Analyser
 from .decode.limits import DecodeLimits
 from .registry import ServedModel
 from .result import (
     Analysis,
     AnalysisList,
+    Evidence,
     Explanation,
     ExplanationRequest,
     Language,
@@ -242,6 +243,14 @@ async def list_models(request: Request) -> ModelList:
     """The cards of the models of this deployment."""
     parts = _parts(request)
     return ModelList(items=[_model_info(model) for model in parts.registry.models()], llm=parts.explainer.llm)
+
+
+@router.get("/rollouts/{model}", response_model=Evidence, summary="What is known of a model's candidate")
+async def get_rollout(request: Request, model: str) -> Evidence:
+    """How mirrored requests ended, and how far both versions agree."""
+    parts = _parts(request)
+    stable, candidate = rollouts.versions(parts.registry.models(), model)
+    return rollouts.evidence(stable, candidate, await parts.store.comparisons(model, candidate.card.version))
 
 
 def _model_info(model: ServedModel) -> ModelCardInfo:

@@ -25,6 +25,7 @@ from .explanation import Explainer, LlmSettings
 from .inference import InferenceClient
 from .registry import Registry, StaticRegistry
 from .settings import Settings
+from .shadow import Shadow
 from .store import Store
 
 PORTAL = Path(__file__).parent.parent / "portal" / "dist"
@@ -65,17 +66,19 @@ def make_explainer(settings: Settings) -> Explainer:
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the application; its parts start and end with its lifespan."""
+    inference, store = InferenceClient(settings.model_timeout_seconds), Store(settings.database_url)
     analyser = Analyser(
         decoder=Decoder(workers=settings.decode_workers),
         registry=make_registry(settings),
-        inference=InferenceClient(settings.model_timeout_seconds),
+        inference=inference,
         explainer=make_explainer(settings),
-        store=Store(settings.database_url),
+        store=store,
+        shadow=Shadow(inference.infer, store),
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        parts = (analyser.store, analyser.decoder, analyser.registry)
+        parts = (analyser.store, analyser.decoder, analyser.registry, analyser.shadow)
         for part in parts:
             await part.start()
         yield

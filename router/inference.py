@@ -20,6 +20,7 @@ from handlers.contract.errors import ProtocolError
 from . import telemetry
 from .errors import ModelFailed, ModelUnavailable
 from .registry import ServedModel
+from .result import Outcome
 
 RETRY_PAUSE_SECONDS = 0.1
 RETRIED_STATUS = {502, 503, 504}
@@ -105,7 +106,7 @@ def _timed(model: ServedModel) -> Iterator[None]:
     """Time a request by how it ends; one whose caller went away is not told."""
     started = time.perf_counter()
 
-    def ended(outcome: telemetry.Outcome) -> None:
+    def ended(outcome: Outcome) -> None:
         labels = (model.card.name, model.card.version, model.variant, outcome)
         telemetry.MODEL_REQUEST_SECONDS.labels(*labels).observe(time.perf_counter() - started)
 

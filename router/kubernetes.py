@@ -41,8 +41,10 @@ class Split(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    weight: float = Field(ge=0, le=100)
+    weight: float = Field(default=0, ge=0, le=100)
     """Percentage of studies that the candidate reads."""
+    shadow: float = Field(default=0, ge=0, le=100)
+    """Percentage of studies that are mirrored to the candidate, those that it reads aside."""
 
 
 def served_model(service: Object) -> ServedModel | None:
@@ -198,7 +200,9 @@ class KubernetesRegistry:
 
 
 def _weighted(model: ServedModel, split: Split | None) -> ServedModel:
-    return model if model.variant == "stable" or split is None else replace(model, weight=split.weight)
+    if model.variant == "stable" or split is None:
+        return model
+    return replace(model, weight=split.weight, shadow=split.shadow)
 
 
 def _load_config() -> None:

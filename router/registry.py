@@ -26,6 +26,7 @@ class ServedModel:
         ready: whether its server was last heard to be well. A stable one that is not is asked all the same: it may have
             other replicas, and where it has none, `ModelUnavailable` tells a client to come again.
         weight: of a candidate: the percentage of studies that it reads.
+        shadow: of a candidate: the percentage of studies that it is asked about besides, unseen by anyone.
         stable: of a candidate that was chosen for a study: the version that answers where it fails.
     """
 
@@ -35,6 +36,7 @@ class ServedModel:
     variant: Variant = "stable"
     ready: bool = True
     weight: float = 0
+    shadow: float = 0
     stable: ServedModel | None = None
 
 

@@ -191,6 +191,62 @@ class ModelList(BaseModel):
     llm: str | None = Field(description="The LLM that explains; null where the template does")
 
 
+Outcome = Literal["ok", "failed", "unavailable"]
+"""How a request to a model server ended."""
+
+
+class Agreement(BaseModel):
+    """How far two versions of a model say the same of one study."""
+
+    flipped: bool = Field(description="Whether one tells the finding and the other does not")
+    drift: float | None = Field(default=None, description="Absolute difference of the finding's probability")
+    heat_correlation: float | None = Field(
+        default=None, description="Pearson's correlation of the heat maps; null where one has no heat, or none differs"
+    )
+    dice: float | None = Field(
+        default=None, description="Dice coefficient of the masks of all slices; 1 where both are empty"
+    )
+
+
+class Comparison(BaseModel):
+    """What came of mirroring one request to a candidate."""
+
+    model: str
+    version: str = Field(description="Of the candidate")
+    stable: str = Field(description="Version that answered")
+    created: datetime
+    outcome: Outcome
+    agreement: Agreement | None = Field(description="Null where the candidate did not answer")
+    stable_ms: float = Field(description="From the decoded study to the result")
+    candidate_ms: float
+
+
+class Spread(BaseModel):
+    """How values are spread: mean, and the values that 5, 50 and 95 % are at most."""
+
+    mean: float
+    p5: float
+    p50: float
+    p95: float
+
+
+class Evidence(BaseModel):
+    """What is known of a candidate: who reads what, and how far both versions agree on what was mirrored."""
+
+    model: str
+    stable: str = Field(description="Version that is compared with")
+    candidate: str = Field(description="Version of the candidate")
+    ready: bool
+    weight: float = Field(description="Percentage of studies that the candidate reads")
+    shadow: float = Field(description="Percentage of studies that are mirrored to it")
+    refused: list[str] = Field(description="Fields of its card that keep it from reading anything")
+    outcomes: dict[Outcome, int] = Field(description="How mirrored requests ended")
+    flips: int = Field(description="Of those that ended well, how many told the opposite")
+    agreement: dict[str, Spread] = Field(description="drift, heat_correlation and dice, where the task has them")
+    stable_ms: Spread | None
+    candidate_ms: Spread | None
+
+
 class ProblemDocument(BaseModel):
     """An error (RFC 9457), sent as application/problem+json."""
 

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 import alembic.command
 import alembic.config
 from anyio.to_thread import run_sync
-from sqlalchemy import JSON, DateTime, ForeignKey, LargeBinary, create_engine, delete, event, func, select, update
+from sqlalchemy import create_engine, delete, event, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
 from .errors import NotFound, StoreUnavailable
-from .result import Analysis, Explanation, Review, Verdict
+from .result import Analysis, Comparison, Explanation, Review, Verdict
+from .tables import AnalysisRow, ComparisonRow, ImageRow, ReviewRow
 
 MIGRATION_LOCK = 0x646F6B75
 """Any number that no other program on the database takes for its advisory lock."""
@@ -25,43 +26,6 @@ ImageKey = tuple[str, int]
 
 
 T = TypeVar("T")
-
-
-class Base(DeclarativeBase):
-    """Base of the tables."""
-
-
-class AnalysisRow(Base):
-    """One analysis, as the API shows it."""
-
-    __tablename__ = "analyses"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    created: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
-    document: Mapped[dict[str, Any]] = mapped_column(JSON)
-
-
-class ImageRow(Base):
-    """One picture of an analysis: a PNG, or the heat map as float32 [h, w] in numpy's format."""
-
-    __tablename__ = "images"
-
-    analysis_id: Mapped[str] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True)
-    kind: Mapped[str] = mapped_column(primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True)
-    data: Mapped[bytes] = mapped_column(LargeBinary)
-
-
-class ReviewRow(Base):
-    """What a reader thought of an analysis."""
-
-    __tablename__ = "reviews"
-
-    analysis_id: Mapped[str] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True)
-    verdict: Mapped[str]
-    reason: Mapped[str]
-    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-
 
 DISK_FULL = ("SQLITE_FULL", "53100")
 """As SQLite and PostgreSQL (disk_full) name it."""
@@ -259,6 +223,32 @@ class Store:
                     raise _no_analysis()
 
         await self._run(act)
+
+    async def add_comparison(self, comparison: Comparison) -> None:
+        """Keep what came of mirroring a request.
+
+        Raises:
+            StoreUnavailable: it was not kept.
+        """
+        names = {"model": comparison.model, "version": comparison.version, "created": comparison.created}
+
+        def act() -> None:
+            with Session(self._engine) as session, session.begin():
+                session.add(ComparisonRow(**names, document=comparison.model_dump(mode="json")))
+
+        await self._run(act)
+
+    async def comparisons(self, model: str, version: str) -> list[Comparison]:
+        """What came of all requests that were mirrored to a candidate, the oldest first."""
+
+        def act() -> list[Comparison]:
+            with Session(self._engine) as session:
+                query = select(ComparisonRow.document).where(
+                    ComparisonRow.model == model, ComparisonRow.version == version
+                )
+                return [Comparison.model_validate(row) for row in session.scalars(query.order_by(ComparisonRow.id))]
+
+        return await self._run(act)
 
     async def _run(self, act: Callable[[], T]) -> T:
         try:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, get_args
+from typing import get_args
 
 import structlog
 from opentelemetry import trace
@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from .errors import Problem
 from .registry import ServedModel
-from .result import Analysis, Review, Verdict
+from .result import Agreement, Analysis, Comparison, Outcome, Review, Verdict
 
 MODEL = ("model", "version", "variant")
 SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -44,11 +44,28 @@ CANARY_FALLBACKS = Counter(
     "Requests that a candidate failed and the stable version answered",
     ["model", "version"],
 )
+SHADOW_REQUESTS = Counter(
+    "dokuei_shadow_requests_total",
+    "Requests that were mirrored to a candidate, by how they ended",
+    [*MODEL[:2], "outcome"],
+)
+SHADOW_FLIPS = Counter(
+    "dokuei_shadow_flips_total",
+    "Mirrored requests where the candidate told the opposite of the stable version",
+    MODEL[:2],
+)
+SHADOW_AGREEMENT = Histogram(
+    "dokuei_shadow_agreement",
+    "Mirrored requests by how far both versions agreed",
+    [*MODEL[:2], "measure"],
+    buckets=[0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1],
+)
 SERVED_MODELS = Gauge(
     "dokuei_served_models", "Models of this deployment: 1 where the server is ready, else 0", [*MODEL, "runtime"]
 )
 
-Outcome = Literal["ok", "failed", "unavailable"]
+MEASURES = [measure for measure in Agreement.model_fields if measure != "flipped"]
+DROPPED = "dropped"
 
 # Prometheus sees no increase in a counter that it first meets at 1, so each begins at 0 where its labels are known.
 _problems: list[type[Problem]] = [Problem, *Problem.__subclasses__()]
@@ -86,6 +103,22 @@ def analysed(analysis: Analysis, seconds: float) -> None:
     ANALYSIS_SECONDS.labels(*_labels(analysis)).observe(seconds)
 
 
+def compared(comparison: Comparison) -> None:
+    """Count a mirrored request."""
+    candidate = (comparison.model, comparison.version)
+    SHADOW_REQUESTS.labels(*candidate, comparison.outcome).inc()
+    if comparison.agreement is not None:
+        SHADOW_FLIPS.labels(*candidate).inc(comparison.agreement.flipped)
+        for measure in MEASURES:
+            if (value := getattr(comparison.agreement, measure)) is not None:
+                SHADOW_AGREEMENT.labels(*candidate, measure).observe(value)
+
+
+def left_out(candidate: ServedModel) -> None:
+    """Count a request that was not mirrored, because those before it were still waiting."""
+    SHADOW_REQUESTS.labels(candidate.card.name, candidate.card.version, DROPPED).inc()
+
+
 def fell_back(candidate: ServedModel, error: Problem) -> None:
     """Count and log a request that a candidate failed."""
     CANARY_FALLBACKS.labels(candidate.card.name, candidate.card.version).inc()
@@ -114,7 +147,11 @@ def served(models: Sequence[ServedModel]) -> None:
         SERVED_MODELS.labels(*labels, model.runtime).set(model.ready)
         MODEL_RETRIES.labels(model.card.name)
         if model.variant == "canary":
-            CANARY_FALLBACKS.labels(model.card.name, model.card.version)
+            candidate = labels[:2]
+            CANARY_FALLBACKS.labels(*candidate)
+            SHADOW_FLIPS.labels(*candidate)
+            for outcome in (*get_args(Outcome), DROPPED):
+                SHADOW_REQUESTS.labels(*candidate, outcome)
         for outcome in get_args(Outcome):
             MODEL_REQUEST_SECONDS.labels(*labels, outcome)
         if model.card.accepts is not None:

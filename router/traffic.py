@@ -45,6 +45,14 @@ def split(models: Sequence[ServedModel], key: str) -> list[ServedModel]:
     return chosen
 
 
+def mirrored(models: Sequence[ServedModel], stable: ServedModel, key: str) -> ServedModel | None:
+    """The candidate that is asked about a study which the stable version has read, if any is."""
+    for model in models:
+        if model.variant == "canary" and model.card.name == stable.card.name and _stands_in(model, stable):
+            return model if _place(model, key) < model.shadow else None
+    return None
+
+
 def differences(stable: Card, candidate: Card) -> list[str]:
     """What keeps a candidate from standing in for the stable version: the fields of its card that differ."""
     return [field for field in COMPARED if getattr(stable, field) != getattr(candidate, field)]
@@ -72,8 +80,12 @@ async def ask(model: ServedModel, question: Callable[[ServedModel], Awaitable[T]
 
 
 def _reads(candidate: ServedModel, stable: ServedModel, key: str) -> bool:
-    return (
-        candidate.ready
-        and place(candidate.card.name, candidate.card.version, key) < candidate.weight
-        and not differences(stable.card, candidate.card)
-    )
+    return _stands_in(candidate, stable) and _place(candidate, key) < candidate.weight
+
+
+def _stands_in(candidate: ServedModel, stable: ServedModel) -> bool:
+    return candidate.ready and not differences(stable.card, candidate.card)
+
+
+def _place(candidate: ServedModel, key: str) -> float:
+    return place(candidate.card.name, candidate.card.version, key)

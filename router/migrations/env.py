@@ -1,8 +1,8 @@
-"""Alembic's entry: migrate over the connection that `router.store` hands in."""
+"""Alembic's entry: migrate over the connection that `router.tables` hands in."""
 
 from alembic import context
 
-from router.store import Base
+from router.tables import Base
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
 with context.begin_transaction():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.contract.card import Card
-from router.result import ClassificationResult, Heatmap
+from router.result import Agreement, ClassificationResult, Heatmap
 from router.study import Study
 
 from .reading import Reading
@@ -30,16 +30,20 @@ def region_shares(heat: NDArray[np.float32]) -> dict[str, float]:
     Returns:
         Shares that add up to 1, or are all 0 where there is no heat.
     """
-    rows = np.arange(CELLS) * heat.shape[0] // CELLS
-    columns = np.arange(CELLS) * heat.shape[1] // CELLS
-    fine = heat[np.ix_(rows, columns)].astype(np.float64)
-    total = fine.sum()
+    fine = _on_grid(heat)
+    total = float(fine.sum())
     blocks = fine.reshape(3, CELLS // 3, 2, CELLS // 2).sum(axis=(1, 3)) / (total if total > 0 else 1)
     return {
         f"{row} {column}": round(float(blocks[i, j]), 4)
         for i, row in enumerate(ROWS)
         for j, column in enumerate(COLUMNS)
     }
+
+
+def _on_grid(heat: NDArray[np.float32]) -> NDArray[np.float64]:
+    rows = np.arange(CELLS) * heat.shape[0] // CELLS
+    columns = np.arange(CELLS) * heat.shape[1] // CELLS
+    return heat[np.ix_(rows, columns)].astype(np.float64)
 
 
 def interpret(_: Study, outputs: Mapping[str, NDArray[Any]], card: Card) -> Reading:
@@ -55,6 +59,22 @@ def interpret(_: Study, outputs: Mapping[str, NDArray[Any]], card: Card) -> Read
         heatmap=Heatmap(label=finding, regions=region_shares(heat)),
     )
     return Reading(result, heat=heat.astype(np.float32))
+
+
+def compare(one: Reading, other: Reading) -> Agreement:
+    """How far two readings of the same image agree; heat maps of different sizes meet on the grid of the regions."""
+    assert isinstance(one.result, ClassificationResult)
+    assert isinstance(other.result, ClassificationResult)
+    assert one.heat is not None
+    assert other.heat is not None
+    finding = one.result.heatmap.label
+    maps = [_on_grid(heat).ravel() for heat in (one.heat, other.heat)]
+    flat = any(np.ptp(values) == 0 for values in maps)
+    return Agreement(
+        flipped=one.result.label != other.result.label,
+        drift=abs(one.result.probabilities[finding] - other.result.probabilities[finding]),
+        heat_correlation=None if flat else float(np.corrcoef(maps[0], maps[1])[0, 1]),
+    )
 
 
 def facts(result: ClassificationResult) -> dict[str, Any]:

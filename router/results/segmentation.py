@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from handlers.contract.card import Card
-from router.result import Extent, SegmentationResult, SliceArea
+from router.result import Agreement, Extent, SegmentationResult, SliceArea
 from router.study import Spacing, Study
 
 from .reading import Reading
@@ -60,6 +60,14 @@ def interpret(study: Study, outputs: Mapping[str, NDArray[Any]], card: Card) -> 
         extent=_extent(masks),
     )
     return Reading(result, masks=masks)
+
+
+def compare(one: Reading, other: Reading) -> Agreement:
+    """How far two readings of the same slices agree."""
+    ours, theirs = (np.concatenate([mask.ravel() > 0 for mask in reading.masks]) for reading in (one, other))
+    marked = int(ours.sum()) + int(theirs.sum())
+    dice = 2 * int((ours & theirs).sum()) / marked if marked else 1.0
+    return Agreement(flipped=bool(ours.any() != theirs.any()), dice=dice)
 
 
 def facts(result: SegmentationResult) -> dict[str, Any]:

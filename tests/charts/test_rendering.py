@@ -98,7 +98,7 @@ def test_a_canary_is_a_service_beside_the_stable_one(everything: list[Object]) -
     assert (stable["metadata"]["annotations"]["dokuei.io/variant"]) == "stable"
     assert canary["metadata"]["annotations"]["dokuei.io/variant"] == "canary"
     traffic = named(everything, "ConfigMap", "dokuei-traffic")
-    assert splits(traffic) == {"chest-xray-pneumonia": Split(weight=10)}
+    assert splits(traffic) == {"chest-xray-pneumonia": Split(weight=10, shadow=50)}
     assert canary["spec"]["predictor"]["model"]["storageUri"].endswith(":9.9.9")
     assert not stable["spec"]["predictor"]["model"]["storageUri"].endswith(":9.9.9")
 
@@ -143,6 +143,23 @@ def test_a_candidate_that_cannot_stand_in_for_the_model_is_refused(
 ) -> None:
     card = another_version(tmp_path, **changes)
     assert told in refusal("--set-file", f"{CANARY}.card={card}", "--set", f"{CANARY}.weight=5")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("deploymentMode=Knative",), "the router does not see the candidate"),
+        ((), "only models that read images are compared"),
+    ],
+)
+def test_a_shadow_that_nobody_could_compare_is_refused(tmp_path: Path, options: tuple[str, ...], told: str) -> None:
+    model = "chest-xray-pneumonia" if options else "modality"
+    card = yaml.safe_load((STORE / model / "card.yaml").read_text()) | {"version": "9.9.9"}
+    (tmp_path / "next.yaml").write_text(yaml.safe_dump(card, allow_unicode=True))
+    canary = f"models.{model}.canary"
+    settings = (*options, f"{canary}.shadow=50")
+    words = (word for setting in settings for word in ("--set", setting))
+    assert told in refusal(*words, "--set-file", f"{canary}.card={tmp_path / 'next.yaml'}")
 
 
 def test_with_knative_the_canary_is_a_share_of_the_one_service(tmp_path: Path) -> None:

@@ -116,14 +116,15 @@ class Rollout:
     release: Release
     folder: Path
 
-    def weigh(self, weight: int) -> None:
-        """Give the candidate a weight, as Helm does."""
+    def weigh(self, weight: int, shadow: int = 0) -> None:
+        """Give the candidate a weight, or mirror studies to it, as Helm does."""
         values = f"models.{MODEL}.canary"
         self.release.apply(
             *WITHOUT_BRAIN,
             f"--set-file={values}.card={self.folder / 'card.yaml'}",
             f"--set={values}.storageUri=pvc://{ARCHIVES_CLAIM}/{MODEL}",
             f"--set={values}.weight={weight}",
+            f"--set={values}.shadow={shadow}",
         )
 
     def clinic(self, samples: Path, count: int) -> Clinic:
@@ -181,3 +182,17 @@ def test_a_candidate_that_ends_loses_no_request(rollout: Rollout, samples: Path)
         eventually(lambda: "stable" in clinic.variants_since(ended), "the stable version in its place")
         eventually(lambda: clinic.answers[-1].variant == "canary", "the candidate again")
     assert clinic.problems == []
+
+
+def test_a_candidate_in_the_shadow_is_compared_and_reads_nothing(rollout: Rollout, samples: Path) -> None:
+    clinic = rollout.clinic(samples, 12)
+    rollout.weigh(0, shadow=100)
+    time.sleep(EFFECT_SECONDS)
+    with clinic.open():
+        known = eventually(
+            lambda: (told := rollout.release.router.get(f"/api/rollouts/{MODEL}").json())["outcomes"]["ok"] and told,
+            "the first comparison",
+        )
+    assert clinic.problems == []
+    assert clinic.variants_since(0) == {"stable"}
+    assert (known["candidate"], known["flips"], known["agreement"]["drift"]["p95"]) == (VERSION, 0, 0), "the same graph"

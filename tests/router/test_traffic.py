@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from paths import STORE
 from prometheus_client.parser import text_string_to_metric_families
 from scipy.stats import binom
@@ -23,6 +27,9 @@ from handlers.contract.card import Card, load_card
 from router.app import create_app
 from router.local import model_servers
 from router.registry import ServedModel
+from router.result import Agreement
+from router.results import TASKS, Reading
+from router.study import Study
 from router.traffic import split
 from training.archive import write_archive
 
@@ -31,6 +38,8 @@ CARD = load_card(STORE / NAME)
 STABLE = ServedModel(CARD, "http://stable", "light")
 MODALITY = ServedModel(load_card(STORE / "modality"), "http://modality", "light")
 NOBODY = "http://127.0.0.1:9"
+MODEL_TIMEOUT_SECONDS = 10
+STUDY = Study("png", [np.zeros((8, 8), np.uint8)] * 2, {}, None, "0" * 64, "0" * 64, "not-dicom")
 
 keys = st.text("0123456789abcdef", min_size=64, max_size=64)
 
@@ -136,7 +145,8 @@ def next_version(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Car
 @pytest.fixture
 def router(light_servers: dict[str, str], tmp_path: Path, samples: Path) -> Iterator[tuple[httpx.Client, Fixed]]:
     """A router, and the registry that says what it serves."""
-    app = create_app(router_settings(tmp_path, light_servers, samples))
+    settings = router_settings(tmp_path, light_servers, samples, model_timeout_seconds=MODEL_TIMEOUT_SECONDS)
+    app = create_app(settings)
     registry = Fixed(app.state.analyser.registry.models())
     app.state.analyser = replace(app.state.analyser, registry=registry)
     with serving(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
@@ -193,3 +203,89 @@ def test_a_request_that_the_candidate_fails_is_answered_by_the_stable_version_an
     assert answer["modality"]["source"] == "classifier"
     assert (answer["model"]["version"], answer["model"]["variant"]) == (CARD.version, "stable")
     assert fallbacks(client, failing) == before + 1
+
+
+def rollout(client: httpx.Client, mirrored: int) -> dict[str, Any]:
+    """What is known of the candidate, once so many requests were mirrored to it."""
+    deadline = time.monotonic() + 30
+    while True:
+        known: dict[str, Any] = client.get(f"/api/rollouts/{NAME}").raise_for_status().json()
+        if sum(known["outcomes"].values()) >= mirrored:
+            return known
+        assert time.monotonic() < deadline, known
+        time.sleep(0.05)
+
+
+def test_what_is_mirrored_is_compared_and_seen_by_nobody(
+    router: tuple[httpx.Client, Fixed], next_version: tuple[Card, str], samples: Path
+) -> None:
+    client, registry = router
+    card, url = next_version
+    registry.served = [*registry.served, ServedModel(card, url, "light", "canary", shadow=100)]
+    answers = [send(client, (samples / name).read_bytes()) for name in ("chest-xray.dcm", "chest-xray-opacity.dcm")]
+    assert {answer["model"]["variant"] for answer in answers} == {"stable"}
+    known = rollout(client, mirrored=2)
+    assert (known["stable"], known["candidate"], known["refused"]) == (CARD.version, "9.9.9", [])
+    assert known["outcomes"] == {"ok": 2, "failed": 0, "unavailable": 0}
+    assert known["flips"] == 0
+    assert known["agreement"]["drift"]["p95"] == 0, "the same graph"
+    assert known["agreement"]["heat_correlation"]["p5"] == 1
+    assert min(known["stable_ms"]["p5"], known["candidate_ms"]["p5"]) > 0
+    listed = client.get("/api/analyses").json()["items"]
+    assert len(listed) == 2, "no analysis of the candidate's"
+
+
+def test_a_candidate_that_does_not_answer_delays_nobody_and_is_counted(
+    router: tuple[httpx.Client, Fixed], samples: Path
+) -> None:
+    client, registry = router
+    card = CARD.model_copy(update={"version": "9.9.9"})
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # It takes connections and never answers.
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        registry.served = [*registry.served, ServedModel(card, url, "light", "canary", shadow=100)]
+        started = time.monotonic()
+        for _ in range(8):
+            send(client, (samples / "chest-xray.dcm").read_bytes())
+        assert time.monotonic() - started < MODEL_TIMEOUT_SECONDS
+        known = rollout(client, mirrored=1)
+    assert known["outcomes"]["unavailable"] >= 1
+    assert known["stable_ms"] is None
+    dropped = 'dokuei_shadow_requests_total{model="chest-xray-pneumonia",outcome="dropped",version="9.9.9"}'
+    (line,) = [line for line in client.get("/metrics").text.splitlines() if line.startswith(dropped)]
+    assert float(line.split()[-1]) >= 1, "the queue is short"
+
+
+def test_a_model_without_a_candidate_has_no_rollout(router: tuple[httpx.Client, Fixed]) -> None:
+    client, _ = router
+    problem = client.get(f"/api/rollouts/{NAME}")
+    assert problem.status_code == 404
+    assert "candidates are of no model" in problem.json()["detail"]
+
+
+def test_readings_are_compared_by_what_they_tell() -> None:
+    def xray(probability: float, heat: NDArray[np.float32]) -> Reading:
+        outputs = {"probabilities": np.array([[1 - probability, probability]], np.float32), "heatmap": heat[None]}
+        return TASKS["classification"].interpret(STUDY, outputs, CARD)
+
+    ramp = np.linspace(0, 1, 36, dtype=np.float32).reshape(6, 6)
+    compare = TASKS["classification"].compare
+    opposite = compare(xray(0.9, ramp), xray(0.1, 1 - ramp))
+    assert opposite.flipped
+    assert opposite.drift == pytest.approx(0.8)
+    assert opposite.heat_correlation == pytest.approx(-1)
+    finer = compare(xray(0.9, ramp), xray(0.8, np.kron(ramp, np.ones((2, 2), np.float32))))
+    assert (finer.flipped, finer.heat_correlation) == (False, pytest.approx(1))
+    assert compare(xray(0.9, ramp), xray(0.9, np.zeros_like(ramp))).heat_correlation is None
+
+
+def test_masks_are_compared_over_all_slices() -> None:
+    def mri(*counts: int) -> Reading:
+        masks = np.zeros((len(counts), 8, 8), np.uint8)
+        for mask, count in zip(masks, counts, strict=True):
+            mask.flat[:count] = 1
+        return TASKS["segmentation"].interpret(STUDY, {"mask": masks}, load_card(STORE / "brain-mri-tumour"))
+
+    compare = TASKS["segmentation"].compare
+    assert compare(mri(4, 0), mri(2, 0)).dice == pytest.approx(2 * 2 / 6)
+    assert compare(mri(0, 0), mri(0, 0)) == Agreement(flipped=False, dice=1)
+    assert compare(mri(0, 3), mri(0, 0)) == Agreement(flipped=True, dice=0)

@@ -37,6 +37,12 @@
 {{- if eq $card.version $beside.version }}
 {{- fail (printf "models.%s.canary.card is version %s, as the stable model is; a candidate has a version of its own" .model $card.version) }}
 {{- end }}
+{{- if and .shadow (eq $.Values.deploymentMode "Knative") }}
+{{- fail (printf "models.%s.canary.shadow: with deploymentMode Knative the router does not see the candidate; leave it out" $card.name) }}
+{{- end }}
+{{- if and .shadow (eq $card.task "modality") }}
+{{- fail (printf "models.%s.canary.shadow: only models that read images are compared; leave it out" $card.name) }}
+{{- end }}
 {{- range $field := list "task" "labels" "accepts" }}
 {{- if ne (toJson (index $card $field)) (toJson (index $beside $field)) }}
 {{- fail (printf "models.%s.canary.card: %s is not as in the stable model's, so its results would not mean the same; serve it as a model of its own" $card.name $field) }}

@@ -42,6 +42,7 @@ services:
   "resources" ($given.resources | default (index $defaults.resources $runtime))
   "autoscaling" ($given.autoscaling | default $defaults.autoscaling | default dict)
   "weight" ($given.weight | default 0)
+  "shadow" ($given.shadow | default 0)
 -}}
 {{- toYaml $service -}}
 {{- end -}}

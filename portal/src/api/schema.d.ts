@@ -250,6 +250,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rollouts/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is known of a model's candidate
+         * @description How mirrored requests ended, and how far both versions agree.
+         */
+        get: operations["get_rollout_api_rollouts__model__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -360,6 +380,62 @@ export interface components {
              */
             threshold: number;
             heatmap: components["schemas"]["Heatmap"];
+        };
+        /**
+         * Evidence
+         * @description What is known of a candidate: who reads what, and how far both versions agree on what was mirrored.
+         */
+        Evidence: {
+            /** Model */
+            model: string;
+            /**
+             * Stable
+             * @description Version that is compared with
+             */
+            stable: string;
+            /**
+             * Candidate
+             * @description Version of the candidate
+             */
+            candidate: string;
+            /** Ready */
+            ready: boolean;
+            /**
+             * Weight
+             * @description Percentage of studies that the candidate reads
+             */
+            weight: number;
+            /**
+             * Shadow
+             * @description Percentage of studies that are mirrored to it
+             */
+            shadow: number;
+            /**
+             * Refused
+             * @description Fields of its card that keep it from reading anything
+             */
+            refused: string[];
+            /**
+             * Outcomes
+             * @description How mirrored requests ended
+             */
+            outcomes: {
+                [key: string]: number;
+            };
+            /**
+             * Flips
+             * @description Of those that ended well, how many told the opposite
+             */
+            flips: number;
+            /**
+             * Agreement
+             * @description drift, heat_correlation and dice, where the task has them
+             */
+            agreement: {
+                [key: string]: components["schemas"]["Spread"];
+            };
+            stable_ms: components["schemas"]["Spread"] | null;
+            candidate_ms: components["schemas"]["Spread"] | null;
         };
         /**
          * Explanation
@@ -725,6 +801,20 @@ export interface components {
             column: number;
             /** Slice */
             slice: number | null;
+        };
+        /**
+         * Spread
+         * @description How values are spread: mean, and the values that 5, 50 and 95 % are at most.
+         */
+        Spread: {
+            /** Mean */
+            mean: number;
+            /** P5 */
+            p5: number;
+            /** P50 */
+            p50: number;
+            /** P95 */
+            p95: number;
         };
     };
     responses: never;
@@ -1849,6 +1939,88 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelList"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    get_rollout_api_rollouts__model__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evidence"];
                 };
             };
             /** @description A problem (RFC 9457) */

@@ -1,0 +1,57 @@
+"""The tables of the database, as the newest of `migrations/` leaves them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, LargeBinary
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+
+class AnalysisRow(Base):
+    """One analysis, as the API shows it."""
+
+    __tablename__ = "analyses"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class ImageRow(Base):
+    """One picture of an analysis: a PNG, or the heat map as float32 [h, w] in numpy's format."""
+
+    __tablename__ = "images"
+
+    analysis_id: Mapped[str] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ReviewRow(Base):
+    """What a reader thought of an analysis."""
+
+    __tablename__ = "reviews"
+
+    analysis_id: Mapped[str] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True)
+    verdict: Mapped[str]
+    reason: Mapped[str]
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class ComparisonRow(Base):
+    """What came of mirroring a request to a candidate, see `result.Comparison`. It names no study and no analysis."""
+
+    __tablename__ = "comparisons"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(index=True)
+    version: Mapped[str]
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
