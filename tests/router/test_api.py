@@ -16,6 +16,8 @@ from hostile import HOSTILE
 from serving import StartRouter, sse
 from uploads import png_bytes, read_image
 
+from router.decode.limits import DecodeLimits
+
 
 def send(client: httpx.Client, *files: tuple[str, bytes], **fields: str) -> httpx.Response:
     return client.post("/api/analyses", files=[("files", file) for file in files], data=fields)
@@ -283,7 +285,7 @@ def test_hostile_files_are_4xx_problems_and_the_service_goes_on(shared_router: h
     assert 400 <= response.status_code < 500
     assert response.headers["content-type"] == "application/problem+json"
     assert len(response.json()["detail"]) > 20
-    assert response.elapsed.total_seconds() < 3
+    assert response.elapsed.total_seconds() < 10 * DecodeLimits().seconds, "it ends, however busy the machine is"
     assert shared_router.get("/healthz").status_code == 200
     assert shared_router.get("/api/analyses", params={"limit": 1}).status_code == 200
 
