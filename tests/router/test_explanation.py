@@ -219,21 +219,21 @@ def test_images_stay_where_burned_in_text_is_declared_or_not_excluded(
 def test_nothing_that_names_a_patient_reaches_the_llm_or_the_log(start_process: StartProcess, llm: FakeLlm) -> None:
     llm.reply = speak("The image is labelled by the model.")
     secrets = {
-        "PatientName": "CANARY^NAME", "PatientID": "CANARY-ID", "InstitutionName": "CANARY HOSPITAL",
-        "StudyDescription": "CANARY STUDY", "AccessionNumber": "CANARYACC",
+        "PatientName": "WALRUS^NAME", "PatientID": "WALRUS-ID", "InstitutionName": "WALRUS HOSPITAL",
+        "StudyDescription": "WALRUS STUDY", "AccessionNumber": "WALRUSACC",
     }  # fmt: skip
     file = dicom_bytes(
         np.full((64, 64), 99, np.uint8), Modality="CR", BodyPartExamined="CHEST", BurnedInAnnotation="NO", **secrets
     )
     client, log = start_process(DOKUEI_LLM_BASE_URL=llm.url, DOKUEI_LLM_MODEL="words-1", DOKUEI_LLM_SEND_IMAGES="true")
-    response = client.post("/api/analyses", files={"files": ("CANARY-file.dcm", file)})
-    refused = client.post("/api/analyses", files={"files": ("CANARY-file.dcm", b"CANARY text")})
+    response = client.post("/api/analyses", files={"files": ("WALRUS-file.dcm", file)})
+    refused = client.post("/api/analyses", files={"files": ("WALRUS-file.dcm", b"WALRUS text")})
     logged = log.read_text()
     assert response.status_code == 201
     assert refused.status_code == 422
     assert '"route": "/api/analyses"' in logged
     for told in (logged, refused.text, response.text, llm.bodies[0].decode(), client.get("/metrics").text):
-        assert "canary" not in told.lower()
+        assert "walrus" not in told.lower()
 
 
 @pytest.mark.parametrize(

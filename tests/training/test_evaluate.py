@@ -23,6 +23,9 @@ from training import datasets
 MODEL = "chest-xray-pneumonia"
 IMAGES = 4 * PATIENTS
 
+# Five trainings and an export, which share the processors with whatever else is built.
+pytestmark = pytest.mark.timeout(1200)
+
 
 def command(place: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
