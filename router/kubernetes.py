@@ -84,7 +84,7 @@ def splits(config_map: Object) -> dict[str, Split]:
 class Followed(Generic[T]):
     """Objects of one kind as the API server last told them, by name: listed once, then watched, in a thread of its own.
 
-    While the API server is away, what was last known stays.
+    While the API server is away, what was last known stays. The library's own informer takes no custom objects.
 
     Args:
         what: what they are called, for the log.

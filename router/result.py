@@ -230,6 +230,21 @@ class Spread(BaseModel):
     p95: float
 
 
+Verdicts = Literal["passed", "failed", "undecided"]
+"""What gates say of a candidate; undecided ones need more requests."""
+
+
+class Gate(BaseModel):
+    """One share of bad requests, and what a sequential test says of it."""
+
+    verdict: Verdicts
+    bad: int = Field(description="Bad requests up to the verdict")
+    requests: int = Field(description="Requests up to the verdict")
+    means: str = Field(description="Which requests are bad")
+    acceptable: float
+    unacceptable: float
+
+
 class Evidence(BaseModel):
     """What is known of a candidate: who reads what, and how far both versions agree on what was mirrored."""
 
@@ -245,6 +260,8 @@ class Evidence(BaseModel):
     agreement: dict[str, Spread] = Field(description="drift, heat_correlation and dice, where the task has them")
     stable_ms: Spread | None
     candidate_ms: Spread | None
+    gates: dict[str, Gate]
+    verdict: Verdicts = Field(description="Failed where one gate is, passed where all are")
 
 
 class ProblemDocument(BaseModel):

@@ -8,6 +8,7 @@ from typing import get_args
 
 import numpy as np
 
+from . import gates
 from .errors import UnknownModel
 from .registry import ServedModel
 from .result import Agreement, Comparison, Evidence, Outcome, Spread
@@ -33,6 +34,7 @@ def evidence(stable: ServedModel, candidate: ServedModel, comparisons: Sequence[
     """Sum up the comparisons with the version that is stable now."""
     counted = [comparison for comparison in comparisons if comparison.stable == stable.card.version]
     answered = [(each, each.agreement) for each in counted if each.agreement is not None]
+    judged = gates.judge(counted)
     outcomes = Counter(each.outcome for each in counted)
     spreads = {
         measure: _spread([value for _, said in answered if (value := getattr(said, measure)) is not None])
@@ -51,6 +53,8 @@ def evidence(stable: ServedModel, candidate: ServedModel, comparisons: Sequence[
         agreement={measure: spread for measure, spread in spreads.items() if spread is not None},
         stable_ms=_spread([each.stable_ms for each, _ in answered]),
         candidate_ms=_spread([each.candidate_ms for each, _ in answered]),
+        gates=judged,
+        verdict=gates.verdict(judged),
     )
 
 

@@ -1,0 +1,103 @@
+"""Whether a candidate may go on: what is counted of it, and tests that neither luck nor a few requests decide.
+
+Each gate watches one share of bad requests, and compares two hypotheses about it as requests come in: the acceptable
+and the unacceptable share of its rule. Wald's sequential probability ratio test may be looked at after every request:
+the chance to fail a candidate of the acceptable share stays below `ERROR`, and so does that to pass one of the
+unacceptable (Wald 1945, "Sequential Tests of Statistical Hypotheses"). A share between them is decided late, and may go
+either way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .result import Agreement, Comparison, Gate, Verdicts
+
+ERROR = 0.01
+"""Chance of each of the two wrong verdicts of a gate."""
+BOUND = math.log((1 - ERROR) / ERROR)
+
+SLOWER = 1.2
+"""Times the stable version's 95th percentile: a request that takes longer is slow."""
+LEAST_TIMED = 30
+"""Requests that a 95th percentile is taken from, at least."""
+DRIFTED, UNLIKE, APART = 0.1, 0.8, 0.9
+"""Largest difference of the probability, least correlation of heat maps and least Dice of masks that still agree."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How large a share of bad requests may be.
+
+    Attributes:
+        bad: which requests are bad, in words.
+        acceptable: a share that a good candidate may have.
+        unacceptable: a larger share, from which a candidate has to be found out.
+    """
+
+    bad: str
+    acceptable: float
+    unacceptable: float
+
+    def judge(self, requests: Sequence[bool] | NDArray[np.bool_]) -> Gate:
+        """The verdict that falls first as requests come in, bad (true) or good, and what it took."""
+        bad = np.asarray(requests, dtype=bool)
+        worse = math.log(self.unacceptable / self.acceptable)
+        better = math.log((1 - self.unacceptable) / (1 - self.acceptable))
+        evidence = np.cumsum(np.where(bad, worse, better))
+        crossed = np.flatnonzero(np.abs(evidence) >= BOUND)
+        verdict: Verdicts = "undecided"
+        if crossed.size:
+            bad = bad[: crossed[0] + 1]
+            verdict = "failed" if evidence[crossed[0]] > 0 else "passed"
+        return Gate(
+            verdict=verdict,
+            bad=int(bad.sum()),
+            requests=len(bad),
+            means=self.bad,
+            acceptable=self.acceptable,
+            unacceptable=self.unacceptable,
+        )
+
+
+RULES: Mapping[str, Rule] = {
+    "errors": Rule("the candidate did not answer, or with an error", 0.001, 0.01),
+    "latency": Rule(f"took longer than {SLOWER} times the stable version's 95th percentile", 0.05, 0.2),
+    "flips": Rule("told the opposite of the stable version", 0.005, 0.02),
+    "drift": Rule(f"the probability differs by more than {DRIFTED}", 0.05, 0.2),
+    "heat_maps": Rule(f"the heat maps correlate by less than {UNLIKE}", 0.05, 0.2),
+    "masks": Rule(f"the masks have a Dice coefficient below {APART}", 0.05, 0.2),
+}
+_DISAGREE: Mapping[str, Callable[[Agreement], bool | None]] = {
+    "flips": lambda said: said.flipped,
+    "drift": lambda said: None if said.drift is None else said.drift > DRIFTED,
+    "heat_maps": lambda said: None if said.heat_correlation is None else said.heat_correlation < UNLIKE,
+    "masks": lambda said: None if said.dice is None else said.dice < APART,
+}
+
+
+def judge(comparisons: Sequence[Comparison]) -> dict[str, Gate]:
+    """The gates that apply to a candidate's task, by name, from its mirrored requests in the order they came."""
+    answered = [each for each in comparisons if each.agreement is not None]
+    requests = {"errors": [each.outcome != "ok" for each in comparisons]}
+    if len(answered) >= LEAST_TIMED:
+        slow = SLOWER * float(np.quantile([each.stable_ms for each in answered], 0.95))
+        requests["latency"] = [each.candidate_ms > slow for each in answered]
+    for name, disagrees in _DISAGREE.items():
+        said = [bad for each in answered if each.agreement and (bad := disagrees(each.agreement)) is not None]
+        if said:
+            requests[name] = said
+    return {name: RULES[name].judge(bad) for name, bad in requests.items()}
+
+
+def verdict(gates: Mapping[str, Gate]) -> Verdicts:
+    """Failed where one gate is, passed where all are."""
+    found = {gate.verdict for gate in gates.values()}
+    if "failed" in found:
+        return "failed"
+    return "passed" if found == {"passed"} else "undecided"

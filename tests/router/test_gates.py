@@ -1,0 +1,79 @@
+"""Gates: a candidate is judged by what was counted, late enough that luck does not decide."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.gates import RULES, Rule, judge, verdict
+from router.result import Agreement, Comparison
+
+SAME = Agreement(flipped=False, drift=0.01, heat_correlation=0.99)
+RULE = Rule("bad", 0.01, 0.1)
+ROLLOUTS = 400
+
+
+def comparison(**changes: Any) -> Comparison:
+    usual = {
+        "model": "m", "version": "2", "stable": "1", "created": datetime(2026, 1, 1, tzinfo=UTC), "outcome": "ok",
+        "agreement": SAME, "stable_ms": 20.0, "candidate_ms": 20.0,
+    }  # fmt: skip
+    return Comparison.model_validate(usual | changes)
+
+
+@given(st.lists(st.booleans(), max_size=400), st.lists(st.booleans(), max_size=50))
+def test_a_verdict_that_has_fallen_stays(requests: list[bool], later: list[bool]) -> None:
+    first = RULE.judge(requests)
+    if first.verdict != "undecided":
+        assert RULE.judge(requests + later) == first
+
+
+@pytest.mark.parametrize(("share", "wrong"), [(RULE.acceptable, "failed"), (RULE.unacceptable, "passed")])
+def test_a_wrong_verdict_is_as_rare_as_promised(share: float, wrong: str) -> None:
+    random = np.random.default_rng(0)
+    verdicts = [RULE.judge((random.random(4000) < share).tolist()).verdict for _ in range(ROLLOUTS)]
+    assert "undecided" not in verdicts
+    # A hundredth, and what chance adds to it in so many rollouts.
+    assert verdicts.count(wrong) <= 0.01 * ROLLOUTS + 3 * (0.01 * 0.99 * ROLLOUTS) ** 0.5
+
+
+def test_no_luck_passes_a_gate_with_few_requests() -> None:
+    assert {RULES[name].judge([False] * 20).verdict for name in RULES} == {"undecided"}
+
+
+def test_a_candidate_that_is_the_same_passes_every_gate_of_its_task() -> None:
+    gates = judge([comparison()] * 800)
+    assert set(gates) == {"errors", "latency", "flips", "drift", "heat_maps"}
+    assert verdict(gates) == "passed"
+    masks = judge([comparison(agreement=Agreement(flipped=False, dice=0.97))] * 800)
+    assert set(masks) == {"errors", "latency", "flips", "masks"}
+    assert verdict(masks) == "passed"
+
+
+@pytest.mark.parametrize(
+    ("gate", "worse"),
+    [
+        ("errors", {"outcome": "failed", "agreement": None}),
+        ("errors", {"outcome": "unavailable", "agreement": None}),
+        ("latency", {"candidate_ms": 60.0}),
+        ("flips", {"agreement": Agreement(flipped=True, drift=0.01, heat_correlation=0.99)}),
+        ("drift", {"agreement": Agreement(flipped=False, drift=0.3, heat_correlation=0.99)}),
+        ("heat_maps", {"agreement": Agreement(flipped=False, drift=0.01, heat_correlation=0.1)}),
+        ("masks", {"agreement": Agreement(flipped=False, dice=0.5)}),
+    ],
+)
+def test_a_worse_candidate_fails_by_the_gate_that_it_is_worse_in(gate: str, worse: dict[str, Any]) -> None:
+    mixed = [comparison(**worse) if number % 3 == 0 else comparison() for number in range(400)]
+    gates = judge(mixed)
+    assert [name for name, found in gates.items() if found.verdict == "failed"] == [gate]
+    assert verdict(gates) == "failed"
+
+
+def test_nothing_is_judged_by_the_time_of_a_few_requests() -> None:
+    assert "latency" not in judge([comparison(candidate_ms=1000.0)] * 20)
+    assert verdict(judge([])) == "undecided"
