@@ -3,8 +3,8 @@
     python benchmarks/rollout_gates.py
     python benchmarks/rollout_gates.py --rollouts 200 --requests 2000
 
-Each rollout mirrors requests until all gates have passed or one has failed, looking after every 50. It uses the gates
-of `router.gates`; what a candidate does wrong is drawn at random, request by request, with the shares that its kind has.
+Each rollout compares requests until all gates have passed or one has failed, looking after every 50. It uses the gates
+of `router.gates`; what a candidate does wrong is drawn at random, request by request, with its kind's shares.
 """
 
 from __future__ import annotations

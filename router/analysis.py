@@ -25,7 +25,7 @@ from .inference import InferenceClient
 from .registry import Registry
 from .result import Analysis, Explanation, InputInfo, Language, ModalityInfo, ModelInfo, Result, SpacingMm
 from .results import Reading, facts_of, read
-from .shadow import Mirrored, Shadow
+from .shadow import Shadow
 from .store import ImageKey, Store, now
 from .study import Study
 
@@ -68,11 +68,12 @@ class Analyser:
             study = await self.decoder.decode(order.files)
         progress("decoded")
         with timings.stage("dispatch"):
-            served = self.registry.models()
-            found = await dispatch(study, traffic.split(served, study.key), order.model, self.inference.infer)
+            models = traffic.split(self.registry.models(), study.key)
+            found = await dispatch(study, models, order.model, self.inference.infer)
         progress("dispatched")
         with timings.stage("inference"):
-            model, reading = await traffic.ask(found.model, partial(read, study, infer=self.inference.infer))
+            answered = await traffic.ask(found.model, partial(read, study, infer=self.inference.infer))
+        model, reading = answered.model, answered.value
         progress("predicted")
         with timings.stage("pictures"):
             images = await run_sync(_stored_images, study, reading)
@@ -98,8 +99,7 @@ class Analyser:
         with timings.stage("store"):
             await self.store.add(analysis, images)
         progress("stored")
-        if (candidate := traffic.mirrored(served, model, study.key)) is not None and model.variant == "stable":
-            self.shadow.mirror(Mirrored(study, candidate, model, reading, timings.milliseconds["inference"]))
+        self.shadow.compare(study, answered, found.model, timings.milliseconds["inference"])
         telemetry.analysed(analysis, time.perf_counter() - started)
         return analysis
 

@@ -154,8 +154,7 @@ async def _look(study: Study, models: Sequence[ServedModel], infer: Infer) -> Lo
         mean = (await infer(model, pixels, ["probabilities"]))["probabilities"].mean(axis=0)
         return Look(dict(zip(model.card.labels, map(float, mean), strict=True)), model.card.threshold)
 
-    _, seen = await traffic.ask(modality_model(models), look)
-    return seen
+    return (await traffic.ask(modality_model(models), look)).value
 
 
 async def _looked_at(study: Study, found: Dispatch, models: Sequence[ServedModel], infer: Infer) -> Dispatch:

@@ -85,9 +85,10 @@ def judge(comparisons: Sequence[Comparison]) -> dict[str, Gate]:
     """The gates that apply to a candidate's task, by name, from its mirrored requests in the order they came."""
     answered = [each for each in comparisons if each.agreement is not None]
     requests = {"errors": [each.outcome != "ok" for each in comparisons]}
-    if len(answered) >= LEAST_TIMED:
-        slow = SLOWER * float(np.quantile([each.stable_ms for each in answered], 0.95))
-        requests["latency"] = [each.candidate_ms > slow for each in answered]
+    stable_ms = [each.stable_ms for each in answered if each.stable_ms is not None]
+    if len(stable_ms) >= LEAST_TIMED:
+        slow = SLOWER * float(np.quantile(stable_ms, 0.95))
+        requests["latency"] = [each.candidate_ms > slow for each in answered if each.candidate_ms is not None]
     for name, disagrees in _DISAGREE.items():
         said = [bad for each in answered if each.agreement and (bad := disagrees(each.agreement)) is not None]
         if said:

@@ -26,8 +26,8 @@ class ServedModel:
         ready: whether its server was last heard to be well. A stable one that is not is asked all the same: it may have
             other replicas, and where it has none, `ModelUnavailable` tells a client to come again.
         weight: of a candidate: the percentage of studies that it reads.
-        shadow: of a candidate: the percentage of studies that it is asked about besides, unseen by anyone.
-        stable: of a candidate that was chosen for a study: the version that answers where it fails.
+        shadow: of a candidate: the percentage of studies that both versions are asked about, to compare them.
+        other: of a version that was chosen for a study: the other one, where there is one that could stand in for it.
     """
 
     card: Card
@@ -37,7 +37,7 @@ class ServedModel:
     ready: bool = True
     weight: float = 0
     shadow: float = 0
-    stable: ServedModel | None = None
+    other: ServedModel | None = None
 
 
 class Registry(Protocol):

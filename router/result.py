@@ -209,16 +209,17 @@ class Agreement(BaseModel):
 
 
 class Comparison(BaseModel):
-    """What came of mirroring one request to a candidate."""
+    """What two versions of a model made of one study."""
 
     model: str
     version: str = Field(description="Of the candidate")
-    stable: str = Field(description="Version that answered")
+    stable: str = Field(description="Version of the other")
     created: datetime
-    outcome: Outcome
-    agreement: Agreement | None = Field(description="Null where the candidate did not answer")
-    stable_ms: float = Field(description="From the decoded study to the result")
-    candidate_ms: float
+    shown: Variant = Field(description="Whose answer was given")
+    outcome: Outcome = Field(description="How the candidate's request ended")
+    agreement: Agreement | None = Field(description="Null where one of them did not answer")
+    stable_ms: float | None = Field(description="From the decoded study to the result; null where it did not answer")
+    candidate_ms: float | None
 
 
 class Spread(BaseModel):
@@ -246,17 +247,17 @@ class Gate(BaseModel):
 
 
 class Evidence(BaseModel):
-    """What is known of a candidate: who reads what, and how far both versions agree on what was mirrored."""
+    """What is known of a candidate: who reads what, and how far both versions agree on what both have read."""
 
     model: str
     stable: str = Field(description="Version that is compared with")
     candidate: str = Field(description="Version of the candidate")
     ready: bool
     weight: float = Field(description="Percentage of studies that the candidate reads")
-    shadow: float = Field(description="Percentage of studies that are mirrored to it")
+    shadow: float = Field(description="Percentage of studies that both are asked about")
     refused: list[str] = Field(description="Fields of its card that keep it from reading anything")
-    outcomes: dict[Outcome, int] = Field(description="How mirrored requests ended")
-    flips: int = Field(description="Of those that ended well, how many told the opposite")
+    outcomes: dict[Outcome, int] = Field(description="How the candidate's requests ended")
+    flips: int = Field(description="Of the studies that both read, of how many they told the opposite")
     agreement: dict[str, Spread] = Field(description="drift, heat_correlation and dice, where the task has them")
     stable_ms: Spread | None
     candidate_ms: Spread | None

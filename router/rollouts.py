@@ -31,7 +31,7 @@ def versions(models: Sequence[ServedModel], name: str) -> tuple[ServedModel, Ser
 
 
 def evidence(stable: ServedModel, candidate: ServedModel, comparisons: Sequence[Comparison]) -> Evidence:
-    """Sum up the comparisons with the version that is stable now."""
+    """Sum up the comparisons of a candidate with the version that is stable now."""
     counted = [comparison for comparison in comparisons if comparison.stable == stable.card.version]
     answered = [(each, each.agreement) for each in counted if each.agreement is not None]
     judged = gates.judge(counted)
@@ -51,8 +51,8 @@ def evidence(stable: ServedModel, candidate: ServedModel, comparisons: Sequence[
         outcomes={outcome: outcomes[outcome] for outcome in get_args(Outcome)},
         flips=sum(said.flipped for _, said in answered),
         agreement={measure: spread for measure, spread in spreads.items() if spread is not None},
-        stable_ms=_spread([each.stable_ms for each, _ in answered]),
-        candidate_ms=_spread([each.candidate_ms for each, _ in answered]),
+        stable_ms=_spread([each.stable_ms for each, _ in answered if each.stable_ms is not None]),
+        candidate_ms=_spread([each.candidate_ms for each, _ in answered if each.candidate_ms is not None]),
         gates=judged,
         verdict=gates.verdict(judged),
     )

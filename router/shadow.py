@@ -1,7 +1,7 @@
-"""Requests mirrored to a candidate: what it would have said, compared with what the stable version said.
+"""Two versions of a model compared: the one that did not answer a study is asked about it too, and seen by nobody.
 
-No answer waits for it: requests stand in a short queue, one at a time is mirrored, and where the candidate is too slow
-for all of them, those that find the queue full are left out and counted.
+No answer waits for it: requests stand in a short queue, one at a time is mirrored, and where the other version is too
+slow for all of them, those that find the queue full are left out and counted.
 """
 
 from __future__ import annotations
@@ -10,34 +10,36 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
 from anyio.to_thread import run_sync
 
-from . import telemetry
+from . import telemetry, traffic
 from .errors import ModelFailed, ModelUnavailable
 from .registry import ServedModel
-from .result import Agreement, Comparison, Outcome
+from .result import Comparison, Outcome
 from .results import TASKS, Infer, Reading, read
 from .store import Store, now
 from .study import Study
 
 WAITING = 4
-"""Studies that wait to be mirrored; each keeps its images in memory."""
+"""Studies that wait to be compared; each keeps its images in memory."""
 
 
 @dataclass(frozen=True)
-class Mirrored:
-    """A study that the stable version has read, and the candidate that is asked about it too."""
+class _Waiting:
+    """A study that `model` has read in so many milliseconds; its other version has yet to be asked."""
 
     study: Study
-    candidate: ServedModel
-    stable: ServedModel
+    model: ServedModel
+    other: ServedModel
     reading: Reading
     milliseconds: float
+    created: datetime
 
 
 class Shadow:
-    """Asks candidates about studies that were read, and keeps how far they agree.
+    """Compares the versions of a model on studies that were answered, and keeps how far they agree.
 
     Args:
         infer: asks a model server.
@@ -46,58 +48,97 @@ class Shadow:
 
     def __init__(self, infer: Infer, store: Store) -> None:
         self._infer, self._store = infer, store
-        self._waiting: asyncio.Queue[Mirrored] = asyncio.Queue(WAITING)
+        self._waiting: asyncio.Queue[_Waiting | Comparison] = asyncio.Queue(WAITING)
         self._worker: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to mirror."""
+        """Begin to compare."""
         self._worker = asyncio.create_task(self._work())
 
     async def close(self) -> None:
-        """Stop; what waits is not mirrored."""
+        """Stop; what waits is not compared."""
         if self._worker is not None:
             self._worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._worker
 
-    def mirror(self, mirrored: Mirrored) -> None:
-        """Ask the candidate, later; returns at once."""
+    def compare(
+        self, study: Study, answered: traffic.Answered[Reading], chosen: ServedModel, milliseconds: float
+    ) -> None:
+        """Ask the other version too, later, where there is one and the study is among those compared; returns at once.
+
+        Args:
+            answered: what was answered.
+            chosen: the version that was to answer: a candidate that failed is kept as such.
+            milliseconds: from the decoded study to the result.
+        """
+        if chosen.other is None or not traffic.compared(chosen, study.key):
+            return
+        waiting: _Waiting | Comparison
+        if answered.failed is not None:
+            waiting = _comparison(chosen, answered.failed, now(), stable_ms=None, candidate_ms=None)
+        else:
+            waiting = _Waiting(study, chosen, chosen.other, answered.value, milliseconds, now())
         try:
-            self._waiting.put_nowait(mirrored)
+            self._waiting.put_nowait(waiting)
         except asyncio.QueueFull:
-            telemetry.left_out(mirrored.candidate)
+            telemetry.left_out(_candidate(chosen))
 
     async def _work(self) -> None:
         while True:
-            mirrored = await self._waiting.get()
+            waiting = await self._waiting.get()
             try:
-                comparison = await self._compare(mirrored)
+                comparison = waiting if isinstance(waiting, Comparison) else await self._compare(waiting)
                 telemetry.compared(comparison)
                 await self._store.add_comparison(comparison)
             except Exception as error:  # Whatever one comparison does, the next is made.
                 telemetry.log.error("a comparison was lost", exc_info=error)
 
-    async def _compare(self, mirrored: Mirrored) -> Comparison:
-        card = mirrored.candidate.card
-        agreement: Agreement | None = None
-        outcome: Outcome = "ok"
+    async def _compare(self, waiting: _Waiting) -> Comparison:
         started = time.perf_counter()
+        other: Reading | None = None
+        outcome: Outcome = "ok"
         try:
-            reading = await read(mirrored.study, mirrored.candidate, self._infer)
+            other = await read(waiting.study, waiting.other, self._infer)
         except ModelUnavailable:
             outcome = "unavailable"
         except ModelFailed:
             outcome = "failed"
-        milliseconds = (time.perf_counter() - started) * 1000
-        if outcome == "ok":
-            agreement = await run_sync(TASKS[card.task].compare, mirrored.reading, reading)
-        return Comparison(
-            model=card.name,
-            version=card.version,
-            stable=mirrored.stable.card.version,
-            created=now(),
-            outcome=outcome,
-            agreement=agreement,
-            stable_ms=round(mirrored.milliseconds, 2),
-            candidate_ms=round(milliseconds, 2),
-        )
+        times = {waiting.model.variant: waiting.milliseconds}
+        agreement = None
+        if other is not None:
+            times[waiting.other.variant] = (time.perf_counter() - started) * 1000
+            agreement = await run_sync(TASKS[waiting.model.card.task].compare, waiting.reading, other)
+        # Where the candidate has answered, and the stable version fails behind it, nothing is wrong with the candidate.
+        by_candidate = outcome if waiting.other.variant == "canary" else "ok"
+        return _comparison(
+            waiting.model,
+            by_candidate,
+            waiting.created,
+            stable_ms=times.get("stable"),
+            candidate_ms=times.get("canary"),
+        ).model_copy(update={"agreement": agreement})
+
+
+def _candidate(chosen: ServedModel) -> ServedModel:
+    assert chosen.other is not None
+    return chosen if chosen.variant == "canary" else chosen.other
+
+
+def _comparison(
+    chosen: ServedModel, outcome: Outcome, created: datetime, *, stable_ms: float | None, candidate_ms: float | None
+) -> Comparison:
+    candidate = _candidate(chosen)
+    stable = chosen.other if candidate is chosen else chosen
+    assert stable is not None
+    return Comparison(
+        model=candidate.card.name,
+        version=candidate.card.version,
+        stable=stable.card.version,
+        created=created,
+        shown=chosen.variant if outcome == "ok" else "stable",
+        outcome=outcome,
+        agreement=None,
+        stable_ms=stable_ms,
+        candidate_ms=candidate_ms,
+    )

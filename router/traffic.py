@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from handlers.contract.card import Card
 
 from . import telemetry
 from .errors import ModelFailed, ModelUnavailable
 from .registry import ServedModel
+from .result import Outcome
 
 T = TypeVar("T")
 COMPARED = ("task", "labels", "accepts")
@@ -23,10 +24,9 @@ COMPARED = ("task", "labels", "accepts")
 
 
 def split(models: Sequence[ServedModel], key: str) -> list[ServedModel]:
-    """One version of each model: that which reads the study of this key.
+    """One version of each model: that which reads the study of this key. It knows the other one (`ServedModel.other`).
 
-    A candidate is chosen only while it is Ready, and where its card means the same as the stable one's. A chosen one
-    knows the stable version, for a request that it fails.
+    A candidate counts only while it is Ready, and where its card means the same as the stable one's.
 
     Args:
         models: as a registry knows them, stable ones and candidates.
@@ -38,19 +38,21 @@ def split(models: Sequence[ServedModel], key: str) -> list[ServedModel]:
         if stable.variant == "canary":
             continue
         candidate = candidates.get(stable.card.name)
-        if candidate is not None and _reads(candidate, stable, key):
-            chosen.append(replace(candidate, stable=stable))
-        else:
+        if candidate is None or not candidate.ready or differences(stable.card, candidate.card):
             chosen.append(stable)
+        elif _place(candidate, key) < candidate.weight:
+            chosen.append(replace(candidate, other=stable))
+        else:
+            chosen.append(replace(stable, other=candidate))
     return chosen
 
 
-def mirrored(models: Sequence[ServedModel], stable: ServedModel, key: str) -> ServedModel | None:
-    """The candidate that is asked about a study which the stable version has read, if any is."""
-    for model in models:
-        if model.variant == "canary" and model.card.name == stable.card.name and _stands_in(model, stable):
-            return model if _place(model, key) < model.shadow else None
-    return None
+def compared(model: ServedModel, key: str) -> bool:
+    """Whether the other version is asked too about the study of this key, which `model` was chosen for."""
+    if model.other is None:
+        return False
+    candidate = model if model.variant == "canary" else model.other
+    return _place(candidate, key) < candidate.shadow
 
 
 def differences(stable: Card, candidate: Card) -> list[str]:
@@ -64,27 +66,29 @@ def place(model: str, version: str, key: str) -> float:
     return int.from_bytes(digest[:6]) / 2**48 * 100
 
 
-async def ask(model: ServedModel, question: Callable[[ServedModel], Awaitable[T]]) -> tuple[ServedModel, T]:
-    """Ask a model, and where it is a candidate that fails, the stable version in its place; who answered, and what.
+@dataclass(frozen=True)
+class Answered(Generic[T]):
+    """An answer, which version gave it, and how the candidate failed where the stable one answered in its place."""
+
+    model: ServedModel
+    value: T
+    failed: Outcome | None = None
+
+
+async def ask(model: ServedModel, question: Callable[[ServedModel], Awaitable[T]]) -> Answered[T]:
+    """Ask a model, and where it is a candidate that fails, the stable version in its place.
 
     Raises:
         ModelUnavailable, ModelFailed: the stable version fails.
     """
     try:
-        return model, await question(model)
+        return Answered(model, await question(model))
     except (ModelUnavailable, ModelFailed) as error:
-        if model.stable is None:
+        if model.variant == "stable" or model.other is None:
             raise
         telemetry.fell_back(model, error)
-        return model.stable, await question(model.stable)
-
-
-def _reads(candidate: ServedModel, stable: ServedModel, key: str) -> bool:
-    return _stands_in(candidate, stable) and _place(candidate, key) < candidate.weight
-
-
-def _stands_in(candidate: ServedModel, stable: ServedModel) -> bool:
-    return candidate.ready and not differences(stable.card, candidate.card)
+        failed: Outcome = "unavailable" if isinstance(error, ModelUnavailable) else "failed"
+        return Answered(model.other, await question(model.other), failed)
 
 
 def _place(candidate: ServedModel, key: str) -> float:

@@ -20,8 +20,8 @@ ROLLOUTS = 400
 
 def comparison(**changes: Any) -> Comparison:
     usual = {
-        "model": "m", "version": "2", "stable": "1", "created": datetime(2026, 1, 1, tzinfo=UTC), "outcome": "ok",
-        "agreement": SAME, "stable_ms": 20.0, "candidate_ms": 20.0,
+        "model": "m", "version": "2", "stable": "1", "created": datetime(2026, 1, 1, tzinfo=UTC), "shown": "stable",
+        "outcome": "ok", "agreement": SAME, "stable_ms": 20.0, "candidate_ms": 20.0,
     }  # fmt: skip
     return Comparison.model_validate(usual | changes)
 

@@ -72,7 +72,7 @@ def test_a_study_sees_one_version_wherever_its_models_stand_in_the_list(key: str
 
 @given(keys)
 def test_none_and_all_are_exact(key: str) -> None:
-    assert reads([STABLE, candidate(0)], key) == STABLE
+    assert reads([STABLE, candidate(0)], key).variant == "stable"
     assert reads([STABLE, candidate(100)], key).variant == "canary"
 
 
@@ -163,6 +163,17 @@ def fallbacks(client: httpx.Client, model: str) -> float:
     return found[model]
 
 
+def rollout(client: httpx.Client, mirrored: int) -> dict[str, Any]:
+    """What is known of the candidate, once so many requests were mirrored to it."""
+    deadline = time.monotonic() + 30
+    while True:
+        known: dict[str, Any] = client.get(f"/api/rollouts/{NAME}").raise_for_status().json()
+        if sum(known["outcomes"].values()) >= mirrored:
+            return known
+        assert time.monotonic() < deadline, known
+        time.sleep(0.05)
+
+
 def send(client: httpx.Client, file: bytes) -> dict[str, Any]:
     response = client.post("/api/analyses", files={"files": file})
     assert response.status_code == 201, response.text
@@ -197,33 +208,27 @@ def test_a_request_that_the_candidate_fails_is_answered_by_the_stable_version_an
     served = list(registry.served)
     (stable,) = [model for model in served if model.card.name == failing]
     card = stable.card.model_copy(update={"version": "9.9.9"})
-    registry.served = [*served, ServedModel(card, NOBODY, "light", "canary", weight=100)]
+    registry.served = [*served, ServedModel(card, NOBODY, "light", "canary", weight=100, shadow=100)]
     before = fallbacks(client, failing)
     answer = send(client, untagged)
     assert answer["modality"]["source"] == "classifier"
     assert (answer["model"]["version"], answer["model"]["variant"]) == (CARD.version, "stable")
     assert fallbacks(client, failing) == before + 1
+    if failing == NAME:
+        known = rollout(client, mirrored=1)
+        assert known["outcomes"] == {"ok": 0, "failed": 0, "unavailable": 1}
 
 
-def rollout(client: httpx.Client, mirrored: int) -> dict[str, Any]:
-    """What is known of the candidate, once so many requests were mirrored to it."""
-    deadline = time.monotonic() + 30
-    while True:
-        known: dict[str, Any] = client.get(f"/api/rollouts/{NAME}").raise_for_status().json()
-        if sum(known["outcomes"].values()) >= mirrored:
-            return known
-        assert time.monotonic() < deadline, known
-        time.sleep(0.05)
-
-
-def test_what_is_mirrored_is_compared_and_seen_by_nobody(
-    router: tuple[httpx.Client, Fixed], next_version: tuple[Card, str], samples: Path
+@pytest.mark.parametrize("shown", ["stable", "canary"])
+def test_the_version_that_does_not_answer_is_asked_too_and_seen_by_nobody(
+    router: tuple[httpx.Client, Fixed], next_version: tuple[Card, str], samples: Path, shown: str
 ) -> None:
     client, registry = router
     card, url = next_version
-    registry.served = [*registry.served, ServedModel(card, url, "light", "canary", shadow=100)]
+    weight = 100 if shown == "canary" else 0
+    registry.served = [*registry.served, ServedModel(card, url, "light", "canary", weight=weight, shadow=100)]
     answers = [send(client, (samples / name).read_bytes()) for name in ("chest-xray.dcm", "chest-xray-opacity.dcm")]
-    assert {answer["model"]["variant"] for answer in answers} == {"stable"}
+    assert {answer["model"]["variant"] for answer in answers} == {shown}
     known = rollout(client, mirrored=2)
     assert (known["stable"], known["candidate"], known["refused"]) == (CARD.version, "9.9.9", [])
     assert known["outcomes"] == {"ok": 2, "failed": 0, "unavailable": 0}
@@ -231,8 +236,9 @@ def test_what_is_mirrored_is_compared_and_seen_by_nobody(
     assert known["agreement"]["drift"]["p95"] == 0, "the same graph"
     assert known["agreement"]["heat_correlation"]["p5"] == 1
     assert min(known["stable_ms"]["p5"], known["candidate_ms"]["p5"]) > 0
+    assert set(known["gates"]) == {"errors", "flips", "drift", "heat_maps"}, "two requests say nothing of the latency"
     listed = client.get("/api/analyses").json()["items"]
-    assert len(listed) == 2, "no analysis of the candidate's"
+    assert len(listed) == 2, "no analysis of the other version's"
 
 
 def test_a_candidate_that_does_not_answer_delays_nobody_and_is_counted(
@@ -249,6 +255,7 @@ def test_a_candidate_that_does_not_answer_delays_nobody_and_is_counted(
             assert time.monotonic() - started < MODEL_TIMEOUT_SECONDS
         known = rollout(client, mirrored=1)
     assert known["outcomes"]["unavailable"] >= 1
+    assert known["verdict"] == "undecided"
     assert known["stable_ms"] is None
     dropped = 'dokuei_shadow_requests_total{model="chest-xray-pneumonia",outcome="dropped",version="9.9.9"}'
     (line,) = [line for line in client.get("/metrics").text.splitlines() if line.startswith(dropped)]
