@@ -12,13 +12,14 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from . import events, pictures, reviews, rollouts, telemetry, upload
+from . import events, evidence, pictures, reviews, telemetry, upload
 from .analysis import Analyser
 from .decode.limits import DecodeLimits
 from .registry import ServedModel
 from .result import (
     Analysis,
     AnalysisList,
+    ComparisonList,
     Evidence,
     Explanation,
     ExplanationRequest,
@@ -247,10 +248,22 @@ async def list_models(request: Request) -> ModelList:
 
 @router.get("/rollouts/{model}", response_model=Evidence, summary="What is known of a model's candidate")
 async def get_rollout(request: Request, model: str) -> Evidence:
-    """How mirrored requests ended, and how far both versions agree."""
+    """How the candidate's requests ended, how far both versions agree, and what the gates say of it."""
     parts = _parts(request)
-    stable, candidate = rollouts.versions(parts.registry.models(), model)
-    return rollouts.evidence(stable, candidate, await parts.store.comparisons(model, candidate.card.version))
+    stable, candidate = evidence.versions(parts.registry.models(), model)
+    return evidence.of(stable, candidate, await parts.store.comparisons(model, candidate.card.version, None))
+
+
+@router.get("/rollouts/{model}/comparisons", response_model=ComparisonList, summary="What was compared, oldest first")
+async def get_comparisons(
+    request: Request,
+    model: str,
+    since: Annotated[datetime | None, Query(description="Only what was compared from this moment on")] = None,
+) -> ComparisonList:
+    """What both versions made of each study, for those who judge by rules of their own."""
+    parts = _parts(request)
+    _, candidate = evidence.versions(parts.registry.models(), model)
+    return ComparisonList(items=await parts.store.comparisons(model, candidate.card.version, since))
 
 
 def _model_info(model: ServedModel) -> ModelCardInfo:

@@ -17,6 +17,7 @@ from rich.table import Table
 from handlers.contract.errors import DokueiError
 
 from . import telemetry
+from .rollout.cli import app as rollout
 from .settings import DEFAULT_PORT, Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -34,6 +35,9 @@ class LanguageName(StrEnum):
 
     EN = "en"
     JA = "ja"
+
+
+app.add_typer(rollout, name="rollout")
 
 
 @app.callback()

@@ -20,7 +20,6 @@ from .result import Agreement, Comparison, Gate, Verdicts
 
 ERROR = 0.01
 """Chance of each of the two wrong verdicts of a gate."""
-BOUND = math.log((1 - ERROR) / ERROR)
 
 SLOWER = 1.2
 """Times the stable version's 95th percentile: a request that takes longer is slow."""
@@ -44,13 +43,18 @@ class Rule:
     acceptable: float
     unacceptable: float
 
-    def judge(self, requests: Sequence[bool] | NDArray[np.bool_]) -> Gate:
-        """The verdict that falls first as requests come in, bad (true) or good, and what it took."""
+    def judge(self, requests: Sequence[bool] | NDArray[np.bool_], error: float = ERROR) -> Gate:
+        """The verdict that falls first as requests come in, bad (true) or good, and what it took.
+
+        Args:
+            error: chance of each of the two wrong verdicts.
+        """
+        bound = math.log((1 - error) / error)
         bad = np.asarray(requests, dtype=bool)
         worse = math.log(self.unacceptable / self.acceptable)
         better = math.log((1 - self.unacceptable) / (1 - self.acceptable))
         evidence = np.cumsum(np.where(bad, worse, better))
-        crossed = np.flatnonzero(np.abs(evidence) >= BOUND)
+        crossed = np.flatnonzero(np.abs(evidence) >= bound)
         verdict: Verdicts = "undecided"
         if crossed.size:
             bad = bad[: crossed[0] + 1]
@@ -65,7 +69,7 @@ class Rule:
         )
 
 
-RULES: Mapping[str, Rule] = {
+RULES: dict[str, Rule] = {
     "errors": Rule("the candidate did not answer, or with an error", 0.001, 0.01),
     "latency": Rule(f"took longer than {SLOWER} times the stable version's 95th percentile", 0.05, 0.2),
     "flips": Rule("told the opposite of the stable version", 0.005, 0.02),
@@ -81,8 +85,10 @@ _DISAGREE: Mapping[str, Callable[[Agreement], bool | None]] = {
 }
 
 
-def judge(comparisons: Sequence[Comparison]) -> dict[str, Gate]:
-    """The gates that apply to a candidate's task, by name, from its mirrored requests in the order they came."""
+def judge(
+    comparisons: Sequence[Comparison], rules: Mapping[str, Rule] = RULES, error: float = ERROR
+) -> dict[str, Gate]:
+    """The gates that apply to a candidate's task, by name, from what was compared, in the order it came."""
     answered = [each for each in comparisons if each.agreement is not None]
     requests = {"errors": [each.outcome != "ok" for each in comparisons]}
     stable_ms = [each.stable_ms for each in answered if each.stable_ms is not None]
@@ -93,7 +99,7 @@ def judge(comparisons: Sequence[Comparison]) -> dict[str, Gate]:
         said = [bad for each in answered if each.agreement and (bad := disagrees(each.agreement)) is not None]
         if said:
             requests[name] = said
-    return {name: RULES[name].judge(bad) for name, bad in requests.items()}
+    return {name: rules[name].judge(bad, error) for name, bad in requests.items()}
 
 
 def verdict(gates: Mapping[str, Gate]) -> Verdicts:

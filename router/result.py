@@ -231,6 +231,12 @@ class Spread(BaseModel):
     p95: float
 
 
+class ComparisonList(BaseModel):
+    """Comparisons, the oldest first."""
+
+    items: list[Comparison]
+
+
 Verdicts = Literal["passed", "failed", "undecided"]
 """What gates say of a candidate; undecided ones need more requests."""
 

@@ -225,7 +225,7 @@ class Store:
         await self._run(act)
 
     async def add_comparison(self, comparison: Comparison) -> None:
-        """Keep what came of mirroring a request.
+        """Keep what two versions made of one study.
 
         Raises:
             StoreUnavailable: it was not kept.
@@ -238,14 +238,16 @@ class Store:
 
         await self._run(act)
 
-    async def comparisons(self, model: str, version: str) -> list[Comparison]:
-        """What came of all requests that were mirrored to a candidate, the oldest first."""
+    async def comparisons(self, model: str, version: str, since: datetime | None) -> list[Comparison]:
+        """What was compared of a candidate, the oldest first; with `since`, only from that moment on."""
 
         def act() -> list[Comparison]:
             with Session(self._engine) as session:
                 query = select(ComparisonRow.document).where(
                     ComparisonRow.model == model, ComparisonRow.version == version
                 )
+                if since is not None:
+                    query = query.where(ComparisonRow.created >= since)
                 return [Comparison.model_validate(row) for row in session.scalars(query.order_by(ComparisonRow.id))]
 
         return await self._run(act)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -17,8 +17,8 @@ from training.archive import write_archive
 ARCHIVES_CLAIM = "archives"
 
 
-def archives_claim(namespace: str, folders: Sequence[Path]) -> None:
-    """A claim of `namespace` whose volume holds the archive of each folder of models, in a folder of its name."""
+def archives_claim(namespace: str, folders: Mapping[str, Path]) -> None:
+    """A claim of `namespace` whose volume holds the archive of each folder of models, in a folder of the given name."""
     volume = VOLUMES / f"{namespace}-{ARCHIVES_CLAIM}"
     add_volume(volume.name, volume, storage_class="")
     claim = {
@@ -33,10 +33,10 @@ def archives_claim(namespace: str, folders: Sequence[Path]) -> None:
         },
     }
     kubectl("apply", "--server-side", "--filename=-", text=yaml.safe_dump(claim))
-    for folder in folders:
-        (volume / folder.name).mkdir(exist_ok=True)
+    for name, folder in folders.items():
+        (volume / name).mkdir(exist_ok=True)
         for archive in folder.glob("*.mar"):
-            shutil.copy(archive, volume / folder.name)
+            shutil.copy(archive, volume / name)
 
 
 def variant_of(source: Path, parent: Path, **changes: object) -> Path:

@@ -40,7 +40,7 @@ def configured(request: pytest.FixtureRequest, dokuei: Release) -> tuple[Release
     runtime, source, settings = request.param
     if source == "pvc":
         request.getfixturevalue("node")
-        archives_claim(dokuei.namespace, [STORE / model for model in SAMPLES.values()])
+        archives_claim(dokuei.namespace, {model: STORE / model for model in SAMPLES.values()})
     dokuei.upgrade(*settings)
     return dokuei, runtime, source
 
@@ -69,7 +69,7 @@ def test_a_model_appears_with_its_card_and_archive_and_goes_again(
 ) -> None:
     accepts = {"modality": "mammography", "dicom": [{"tags": {"Modality": ["MG"]}}], "max_images": 1}
     folder = variant_of(STORE / "chest-xray-pneumonia", tmp_path, name="mammography", accepts=accepts)
-    archives_claim(dokuei.namespace, [folder])
+    archives_claim(dokuei.namespace, {folder.name: folder})
     (router,) = dokuei.pods()
     before = dokuei.settings
     card = f"--set-file=models.mammography.card={folder / 'card.yaml'}"

@@ -34,7 +34,8 @@
 {{- $_ := set $stable .model $card }}
 {{- else }}
 {{- $beside := index $stable .model }}
-{{- if eq $card.version $beside.version }}
+{{- /* While a candidate is promoted, it reads everything and the model becomes its equal. */}}
+{{- if and (eq $card.version $beside.version) (lt (int .weight) 100) }}
 {{- fail (printf "models.%s.canary.card is version %s, as the stable model is; a candidate has a version of its own" .model $card.version) }}
 {{- end }}
 {{- if and .shadow (eq $.Values.deploymentMode "Knative") }}

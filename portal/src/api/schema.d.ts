@@ -259,9 +259,29 @@ export interface paths {
         };
         /**
          * What is known of a model's candidate
-         * @description How mirrored requests ended, and how far both versions agree.
+         * @description How the candidate's requests ended, how far both versions agree, and what the gates say of it.
          */
         get: operations["get_rollout_api_rollouts__model__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rollouts/{model}/comparisons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was compared, oldest first
+         * @description What both versions made of each study, for those who judge by rules of their own.
+         */
+        get: operations["get_comparisons_api_rollouts__model__comparisons_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -326,6 +346,32 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Agreement
+         * @description How far two versions of a model say the same of one study.
+         */
+        Agreement: {
+            /**
+             * Flipped
+             * @description Whether one tells the finding and the other does not
+             */
+            flipped: boolean;
+            /**
+             * Drift
+             * @description Absolute difference of the finding's probability
+             */
+            drift?: number | null;
+            /**
+             * Heat Correlation
+             * @description Pearson's correlation of the heat maps; null where one has no heat, or none differs
+             */
+            heat_correlation?: number | null;
+            /**
+             * Dice
+             * @description Dice coefficient of the masks of all slices; 1 where both are empty
+             */
+            dice?: number | null;
+        };
+        /**
          * Analysis
          * @description One analysis: input, model, result, explanation, and what a reader thought of it.
          */
@@ -382,8 +428,60 @@ export interface components {
             heatmap: components["schemas"]["Heatmap"];
         };
         /**
+         * Comparison
+         * @description What two versions of a model made of one study.
+         */
+        Comparison: {
+            /** Model */
+            model: string;
+            /**
+             * Version
+             * @description Of the candidate
+             */
+            version: string;
+            /**
+             * Stable
+             * @description Version of the other
+             */
+            stable: string;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /**
+             * Shown
+             * @description Whose answer was given
+             * @enum {string}
+             */
+            shown: "stable" | "canary";
+            /**
+             * Outcome
+             * @description How the candidate's request ended
+             * @enum {string}
+             */
+            outcome: "ok" | "failed" | "unavailable";
+            /** @description Null where one of them did not answer */
+            agreement: components["schemas"]["Agreement"] | null;
+            /**
+             * Stable Ms
+             * @description From the decoded study to the result; null where it did not answer
+             */
+            stable_ms: number | null;
+            /** Candidate Ms */
+            candidate_ms: number | null;
+        };
+        /**
+         * ComparisonList
+         * @description Comparisons, the oldest first.
+         */
+        ComparisonList: {
+            /** Items */
+            items: components["schemas"]["Comparison"][];
+        };
+        /**
          * Evidence
-         * @description What is known of a candidate: who reads what, and how far both versions agree on what was mirrored.
+         * @description What is known of a candidate: who reads what, and how far both versions agree on what both have read.
          */
         Evidence: {
             /** Model */
@@ -407,7 +505,7 @@ export interface components {
             weight: number;
             /**
              * Shadow
-             * @description Percentage of studies that are mirrored to it
+             * @description Percentage of studies that both are asked about
              */
             shadow: number;
             /**
@@ -417,14 +515,14 @@ export interface components {
             refused: string[];
             /**
              * Outcomes
-             * @description How mirrored requests ended
+             * @description How the candidate's requests ended
              */
             outcomes: {
                 [key: string]: number;
             };
             /**
              * Flips
-             * @description Of those that ended well, how many told the opposite
+             * @description Of the studies that both read, of how many they told the opposite
              */
             flips: number;
             /**
@@ -436,6 +534,16 @@ export interface components {
             };
             stable_ms: components["schemas"]["Spread"] | null;
             candidate_ms: components["schemas"]["Spread"] | null;
+            /** Gates */
+            gates: {
+                [key: string]: components["schemas"]["Gate"];
+            };
+            /**
+             * Verdict
+             * @description Failed where one gate is, passed where all are
+             * @enum {string}
+             */
+            verdict: "passed" | "failed" | "undecided";
         };
         /**
          * Explanation
@@ -491,6 +599,36 @@ export interface components {
                 number,
                 number
             ];
+        };
+        /**
+         * Gate
+         * @description One share of bad requests, and what a sequential test says of it.
+         */
+        Gate: {
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "passed" | "failed" | "undecided";
+            /**
+             * Bad
+             * @description Bad requests up to the verdict
+             */
+            bad: number;
+            /**
+             * Requests
+             * @description Requests up to the verdict
+             */
+            requests: number;
+            /**
+             * Means
+             * @description Which requests are bad
+             */
+            means: string;
+            /** Acceptable */
+            acceptable: number;
+            /** Unacceptable */
+            unacceptable: number;
         };
         /**
          * Heatmap
@@ -2021,6 +2159,91 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Evidence"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    get_comparisons_api_rollouts__model__comparisons_get: {
+        parameters: {
+            query?: {
+                /** @description Only what was compared from this moment on */
+                since?: string | null;
+            };
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparisonList"];
                 };
             };
             /** @description A problem (RFC 9457) */

@@ -1,4 +1,4 @@
-"""What the comparisons of mirrored requests say of a candidate."""
+"""What the comparisons of two versions say of a candidate."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def versions(models: Sequence[ServedModel], name: str) -> tuple[ServedModel, Ser
     return found["stable"], found["canary"]
 
 
-def evidence(stable: ServedModel, candidate: ServedModel, comparisons: Sequence[Comparison]) -> Evidence:
+def of(stable: ServedModel, candidate: ServedModel, comparisons: Sequence[Comparison]) -> Evidence:
     """Sum up the comparisons of a candidate with the version that is stable now."""
     counted = [comparison for comparison in comparisons if comparison.stable == stable.card.version]
     answered = [(each, each.agreement) for each in counted if each.agreement is not None]

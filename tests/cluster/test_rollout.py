@@ -1,0 +1,189 @@
+"""`dokuei rollout` takes a candidate to being the model, or back, while images come in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import yaml
+from clinic import Clinic, studies
+from localcluster.layout import Node
+from models import ARCHIVES_CLAIM, archives_claim, variant_of
+from onnx import numpy_helper
+from paths import ROOT, STORE
+from release import CHART, HELM, Release, eventually, helm, objects
+
+from handlers.contract.archive import GRAPH_FILE
+from training.archive import write_archive
+from training.export import write_digest
+
+NAMESPACE = "rollout"
+MODEL = "chest-xray-pneumonia"
+SETTINGS = ("--set=modelDefaults.runtime=onnx", "--set=models.brain-mri-tumour.enabled=false")
+PLAN = {
+    "steps": [0, 50, 100],
+    "error": 0.1,
+    "gates": {
+        "errors": {"acceptable": 0.01, "unacceptable": 0.2},
+        # On a node of two processors one request in many is slow, whoever answers.
+        "latency": {"acceptable": 0.2, "unacceptable": 0.9},
+        "flips": {"acceptable": 0.01, "unacceptable": 0.2},
+    },
+}
+ABORT_SECONDS = 5
+VERSIONS = {"the same": "9.0.0", "noise": "9.0.1"}
+
+
+def noise_of(folder: Path) -> None:
+    """Give a model noise for weights; it is served, and wrong."""
+    archive = folder / f"{folder.name}.mar"
+    with zipfile.ZipFile(archive) as packed:
+        graph = Path(packed.extract(GRAPH_FILE, folder.parent))
+    model = onnx.load(graph)
+    random = np.random.default_rng(0)
+    for weight in model.graph.initializer:
+        if len(weight.dims) > 1:
+            values = numpy_helper.to_array(weight)
+            noise = (random.normal(0, values.astype(np.float32).std(), values.shape)).astype(values.dtype)
+            weight.CopyFrom(numpy_helper.from_array(noise, weight.name))
+    onnx.save(model, graph)
+    write_digest(folder / "card.yaml", hashlib.sha256(graph.read_bytes()).hexdigest())
+    write_archive(folder, graph)
+
+
+@pytest.fixture(scope="module")
+def candidates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of the next versions, by what they are."""
+    folders = {
+        what: variant_of(STORE / MODEL, tmp_path_factory.mktemp("next"), version=version)
+        for what, version in VERSIONS.items()
+    }
+    noise_of(folders["noise"])
+    return folders
+
+
+@pytest.fixture(scope="module")
+def release(node: Node, candidates: dict[str, Path]) -> Iterator[Release]:  # noqa: ARG001
+    """The chest model alone, and the archives of its next versions on a volume."""
+    installed = Release(NAMESPACE, SETTINGS, (MODEL, "modality"))
+    try:
+        installed.install(lambda namespace: archives_claim(namespace, candidates))
+        yield installed
+    finally:
+        installed.uninstall()
+
+
+def command(*arguments: str) -> list[str]:
+    what, *more = arguments
+    options = (f"--namespace={NAMESPACE}", f"--helm={HELM}")
+    return [sys.executable, "-m", "router.cli", "rollout", what, MODEL, *options, *more]
+
+
+def rollout(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `dokuei rollout` to its end."""
+    return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+
+
+Start = Callable[[str], subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(candidates: dict[str, Path], tmp_path: Path) -> Iterator[Start]:
+    """Starts a rollout of a candidate, and goes on."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(yaml.safe_dump(PLAN))
+    started = []
+
+    def run(what: str) -> subprocess.Popen[str]:
+        options = (
+            f"--card={candidates[what] / 'card.yaml'}",
+            f"--storage-uri=pvc://{ARCHIVES_CLAIM}/{what}",
+            f"--chart={CHART}",
+            f"--plan={plan}",
+            "--interval=1",
+        )
+        process = subprocess.Popen(
+            command("start", *options), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def history() -> list[str]:
+    """What was done, in words."""
+    return [step["description"] for step in json.loads(rollout("history", "--output=json").stdout)]
+
+
+def status() -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(rollout("status", "--output=json").stdout or "{}")
+    return told
+
+
+def test_a_worse_candidate_is_taken_away_by_the_gate_it_fails(release: Release, start: Start, samples: Path) -> None:
+    clinic = Clinic(release.address("dokuei-router"), studies(samples / "chest-xray.dcm", 12))
+    with clinic.open():
+        said, _ = start("noise").communicate(timeout=600)
+        ended = time.monotonic()
+        assert clinic.read_since(ended, times=1) == {(key, "stable") for key in clinic.studies}
+    assert clinic.problems == []
+    assert "aborted at the shadow by" in said
+    assert any(gate in said for gate in ("flips", "drift", "heat_maps"))
+    assert "aborted" in history()[-1]
+    events = [each for each in objects("events", NAMESPACE) if each["reason"] == "RolloutAborted"]
+    assert len(events) == 1
+    assert f"{MODEL}-canary" not in {each["metadata"]["name"] for each in objects("inferenceservices", NAMESPACE)}
+
+
+def test_a_rollout_that_was_killed_can_be_told_of_and_aborted_and_one_operator_acts(
+    release: Release, start: Start, samples: Path
+) -> None:
+    first = start("the same")
+    eventually(lambda: status().get("driver"), "the rollout", pause=2)
+    said, _ = start("the same").communicate(timeout=60)
+    assert "is rolling out" in said
+    clinic = Clinic(release.address("dokuei-router"), studies(samples / "chest-xray.dcm", 12))
+    with clinic.open():
+        eventually(lambda: "canary" in clinic.variants_since(0), "the candidate's answers")
+        first.send_signal(signal.SIGKILL)
+        assert status()["candidate"] == VERSIONS["the same"]
+        aborting = time.monotonic()
+        aborted = subprocess.Popen(command("abort", f"--chart={CHART}", "--why=too risky"), cwd=ROOT)
+        assert clinic.read_since(aborting + ABORT_SECONDS, times=1) == {(key, "stable") for key in clinic.studies}
+        assert aborted.wait(120) == 0
+    assert clinic.problems == []
+    assert "aborted: too risky" in history()[-1]
+
+
+def test_a_good_candidate_becomes_the_model_without_a_cold_gap(
+    release: Release, start: Start, samples: Path, record_property: Callable[[str, object], None]
+) -> None:
+    clinic = Clinic(release.address("dokuei-router"), studies(samples / "chest-xray.dcm", 12))
+    began = time.monotonic()
+    with clinic.open():
+        said, _ = start("the same").communicate(timeout=600)
+        ended = time.monotonic()
+        clinic.read_since(ended, times=1)
+    assert clinic.problems == []
+    assert "is promoted" in said
+    assert release.served()[MODEL]["version"] == VERSIONS["the same"]
+    assert release.served()[MODEL]["variant"] == "stable"
+    before = {pod["metadata"]["uid"] for pod in release.pods(MODEL)}
+    helm("upgrade", "dokuei", CHART, "--namespace", NAMESPACE, "--reuse-values")
+    assert {pod["metadata"]["uid"] for pod in release.pods(MODEL)} == before, "Helm and the cluster agree"
+    record_property("measured", f"{len(clinic.answers)} uploads in a rollout of {ended - began:.0f} s, none lost")
