@@ -11,10 +11,8 @@ import numpy as np
 from . import gates
 from .errors import UnknownModel
 from .registry import ServedModel
-from .result import Agreement, Comparison, Evidence, Outcome, Spread
+from .result import MEASURES, Comparison, Evidence, Outcome, Spread
 from .traffic import differences
-
-MEASURES = [measure for measure in Agreement.model_fields if measure != "flipped"]
 
 
 def versions(models: Sequence[ServedModel], name: str) -> tuple[ServedModel, ServedModel]:

@@ -208,6 +208,10 @@ class Agreement(BaseModel):
     )
 
 
+MEASURES = [measure for measure in Agreement.model_fields if measure != "flipped"]
+"""Of an agreement, what has a value and not only a yes or no."""
+
+
 class Comparison(BaseModel):
     """What two versions of a model made of one study."""
 

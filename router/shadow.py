@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,8 +17,8 @@ from anyio.to_thread import run_sync
 
 from . import telemetry, traffic
 from .errors import ModelFailed, ModelUnavailable
-from .registry import ServedModel
-from .result import Comparison, Outcome
+from .registry import ServedModel, Variant
+from .result import Agreement, Comparison, Outcome
 from .results import TASKS, Infer, Reading, read
 from .store import Store, now
 from .study import Study
@@ -76,7 +77,7 @@ class Shadow:
             return
         waiting: _Waiting | Comparison
         if answered.failed is not None:
-            waiting = _comparison(chosen, answered.failed, now(), stable_ms=None, candidate_ms=None)
+            waiting = _comparison(chosen, answered.failed, now(), {}, None)
         else:
             waiting = _Waiting(study, chosen, chosen.other, answered.value, milliseconds, now())
         try:
@@ -111,13 +112,7 @@ class Shadow:
             agreement = await run_sync(TASKS[waiting.model.card.task].compare, waiting.reading, other)
         # Where the candidate has answered, and the stable version fails behind it, nothing is wrong with the candidate.
         by_candidate = outcome if waiting.other.variant == "canary" else "ok"
-        return _comparison(
-            waiting.model,
-            by_candidate,
-            waiting.created,
-            stable_ms=times.get("stable"),
-            candidate_ms=times.get("canary"),
-        ).model_copy(update={"agreement": agreement})
+        return _comparison(waiting.model, by_candidate, waiting.created, times, agreement)
 
 
 def _candidate(chosen: ServedModel) -> ServedModel:
@@ -126,7 +121,11 @@ def _candidate(chosen: ServedModel) -> ServedModel:
 
 
 def _comparison(
-    chosen: ServedModel, outcome: Outcome, created: datetime, *, stable_ms: float | None, candidate_ms: float | None
+    chosen: ServedModel,
+    outcome: Outcome,
+    created: datetime,
+    times: Mapping[Variant, float],
+    agreement: Agreement | None,
 ) -> Comparison:
     candidate = _candidate(chosen)
     stable = chosen.other if candidate is chosen else chosen
@@ -138,7 +137,7 @@ def _comparison(
         created=created,
         shown=chosen.variant if outcome == "ok" else "stable",
         outcome=outcome,
-        agreement=None,
-        stable_ms=stable_ms,
-        candidate_ms=candidate_ms,
+        agreement=agreement,
+        stable_ms=times.get("stable"),
+        candidate_ms=times.get("canary"),
     )

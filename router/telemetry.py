@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from .errors import Problem
 from .registry import ServedModel
-from .result import Agreement, Analysis, Comparison, Outcome, Review, Verdict
+from .result import MEASURES, Analysis, Comparison, Outcome, Review, Verdict
 
 MODEL = ("model", "version", "variant")
 SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -64,7 +64,6 @@ SERVED_MODELS = Gauge(
     "dokuei_served_models", "Models of this deployment: 1 where the server is ready, else 0", [*MODEL, "runtime"]
 )
 
-MEASURES = [measure for measure in Agreement.model_fields if measure != "flipped"]
 DROPPED = "dropped"
 
 # Prometheus sees no increase in a counter that it first meets at 1, so each begins at 0 where its labels are known.

@@ -45,6 +45,7 @@ from .reports import Report
 CALIBRATION_IMAGES = 64
 TIMED = 60
 """Images timed by themselves, each by both graphs in turn."""
+NO_BFLOAT16 = "has no convolution of that type for this processor, so there is nothing to measure."
 FP32, INT8 = "fp32, as served", "int8"
 
 
@@ -177,9 +178,7 @@ def main() -> None:
         f"**One image on one thread: int8 takes {ratio:.2f} of the time of fp32** ({times[INT8]:.1f} and "
         f"{times[FP32]:.1f} ms, medians of {TIMED} in turn, on a processor with {', '.join(instructions())}).",
         "bfloat16: ONNX Runtime "
-        + ("has" if bfloat16_runs() else "has no")
-        + " convolution of that type for this processor"
-        + ("." if bfloat16_runs() else ", so there is nothing to measure."),
+        + ("has a convolution of that type for this processor." if bfloat16_runs() else NO_BFLOAT16),
         f"Again: `make precision-{card.name} DATA={given.data}`",
     ]
     facts = {

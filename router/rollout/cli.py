@@ -82,7 +82,7 @@ def start(
         raise RolloutError(f"{card} is the card of {declared.name}, not of {model}")
     planned, rollout = Plan.load(plan), _rollout(model, release, namespace, chart, helm, interval)
     rollout.cluster.take(model)
-    rollout.start(text, storage_uri, {})
+    rollout.start(text, storage_uri)
     _drive(rollout, planned)
 
 

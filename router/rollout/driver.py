@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from router.gates import judge, verdict
 from router.result import ComparisonList, Gate
@@ -36,7 +35,7 @@ class Rollout:
     interval: float = 10
     ready_seconds: float = 600
 
-    def start(self, card: str, storage_uri: str | None, server: dict[str, Any]) -> None:
+    def start(self, card: str, storage_uri: str | None) -> None:
         """Put a candidate beside the model; it reads nothing yet.
 
         Raises:
@@ -48,7 +47,7 @@ class Rollout:
                 f"there is a candidate of {self.model} already; `dokuei rollout resume` goes on with it, "
                 "`dokuei rollout abort` takes it away"
             )
-        candidate = {"card": card, "weight": 0, "shadow": 0, **server}
+        candidate = {"card": card, "weight": 0, "shadow": 0}
         if storage_uri is not None:
             candidate["storageUri"] = storage_uri
         self._upgrade(changed.with_candidate(given, self.model, candidate), "RolloutStarted", "a candidate is there")
