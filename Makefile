@@ -7,7 +7,7 @@ PORT ?= 8000
 PROOF ?= build/cluster-proof.md
 
 BIN := .venv/bin
-INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt --editable
+INSTALL := $(BIN)/python images/install.py --python $(BIN)/python --quiet --constraint constraints.txt --editable
 LOCAL_CLUSTER := PYTHONPATH=tests/cluster $(BIN)/python -m localcluster
 LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
@@ -126,6 +126,7 @@ clean: ## Remove what was built, not the environment
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed; name it: make PYTHON=python3.11")'
 	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --constraint constraints.txt uv
 
 .venv/.light: $(LOCKED) | .venv/bin/python
 	@echo "installing the router and the light model server (no torch) …"
@@ -162,7 +163,7 @@ build/.chromium:
 	@mkdir -p build && touch $@
 
 # What a node of Kubernetes needs, and what builds its images where nothing else does.
-NODE_PACKAGES := iproute2 containerd runc containernetworking-plugins conntrack iptables ipset openssl
+NODE_PACKAGES := iproute2 containerd runc containernetworking-plugins conntrack iptables ipset openssl pigz
 build/.node:
 	@apt-get update -qq && apt-get install -qq -y --no-install-recommends $(NODE_PACKAGES) \
 	  $$(docker info >/dev/null 2>&1 || command -v podman >/dev/null || echo buildah golang-github-containers-image debootstrap) >/dev/null

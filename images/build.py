@@ -8,7 +8,6 @@ python -m images.build --base registry/debian:12-slim --builder podman
 from __future__ import annotations
 
 import argparse
-import ast
 import configparser
 import io
 import json
@@ -26,7 +25,7 @@ from typing import Any
 from handlers.contract.archive import load_models
 from handlers.contract.errors import DokueiError
 
-from . import archive, context
+from . import archive, context, install
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "build" / "images"
@@ -179,14 +178,9 @@ def export_command(builder: str, reference: str, file: Path) -> list[str]:
     return [builder, "push", "--quiet", reference, f"oci-archive:{file}:{reference}"]
 
 
-def pip_configuration(listed: str, certificates: bool) -> str:
+def pip_configuration(listing: str, certificates: bool) -> str:
     """A pip.conf for the build, from the answer of `pip config list` on this machine."""
-    values: dict[str, str] = {}
-    for line in listed.splitlines():
-        name, _, value = line.partition("=")
-        key = name.rsplit(".", 1)[-1].removeprefix("default-")
-        if key in PIP_KEYS:
-            values[key] = ast.literal_eval(value)
+    values = {name: value for name, value in install.settings(listing).items() if name in PIP_KEYS}
     if certificates:
         values["cert"] = "/run/secrets/certificates"
     parser = configparser.RawConfigParser()
@@ -198,13 +192,10 @@ def pip_configuration(listed: str, certificates: bool) -> str:
 
 def pip_secrets(folder: Path) -> dict[str, Path]:
     """What pip needs in the build, as files that no layer keeps: its configuration, and the certificates it trusts."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
-    ).stdout
-    named = [ast.literal_eval(line.partition("=")[2]) for line in listed.splitlines() if ".cert=" in line]
-    certificates = {"certificates": Path(named[0])} if named else {}
-    (folder / "pip.conf").write_text(pip_configuration(listed, bool(certificates)))
-    return {"pip": folder / "pip.conf", **certificates}
+    listing = install.listed()
+    certificates = install.settings(listing).get("cert")
+    (folder / "pip.conf").write_text(pip_configuration(listing, certificates is not None))
+    return {"pip": folder / "pip.conf", **({"certificates": Path(certificates)} if certificates else {})}
 
 
 def base_image(builder: str, named: str | None) -> str:

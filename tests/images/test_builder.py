@@ -26,6 +26,7 @@ from images.build import (
     images,
     pip_configuration,
 )
+from images.install import environment
 
 STATUS = """Package: libc6
 Status: install ok installed
@@ -114,6 +115,25 @@ def test_the_build_knows_the_machines_pip() -> None:
         "cert": "/run/secrets/certificates",
     }
     assert "cert" not in pip_configuration("", certificates=False)
+
+
+def test_uv_takes_packages_from_where_pip_would() -> None:
+    listed = (
+        ":env:.cert='/etc/ssl/ca.pem'\n"
+        "global.cert='/etc/ssl/other.pem'\n"
+        "global.extra-index-url='\\nhttps://one.example/simple\\nhttps://two.example/simple'\n"
+        "global.find-links='/opt/wheels\\nhttps://wheels.example/'\n"
+        "global.index-url='https://u:p%40@mirror.example/simple'\n"
+        "install.no-compile='true'\n"
+        "list.format='json'\n"
+    )
+    assert environment(listed) == {
+        "SSL_CERT_FILE": "/etc/ssl/ca.pem",
+        "UV_DEFAULT_INDEX": "https://u:p%40@mirror.example/simple",
+        "UV_FIND_LINKS": "/opt/wheels,https://wheels.example/",
+        "UV_INDEX": "https://one.example/simple https://two.example/simple",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+    }
 
 
 def test_the_base_comes_from_the_mirrors_of_apt() -> None:
