@@ -126,19 +126,21 @@ clean: ## Remove what was built, not the environment
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed; name it: make PYTHON=python3.11")'
 	@$(PYTHON) -m venv .venv
+
+.venv/bin/uv: | .venv/bin/python
 	@$(BIN)/pip install --quiet --constraint constraints.txt uv
 
-.venv/.light: $(LOCKED) | .venv/bin/python
+.venv/.light: $(LOCKED) | .venv/bin/uv
 	@echo "installing the router and the light model server (no torch) …"
 	@$(INSTALL) ".[serve,router]"
 	@touch $@
 
-.venv/.torchserve: $(LOCKED) | .venv/bin/python
+.venv/.torchserve: $(LOCKED) | .venv/bin/uv
 	@echo "installing TorchServe (with torch, about 5 GB) …"
 	@$(INSTALL) ".[serve,router,torchserve]"
 	@touch $@ .venv/.light
 
-.venv/.dev: $(LOCKED) | .venv/bin/python
+.venv/.dev: $(LOCKED) | .venv/bin/uv
 	@echo "installing everything for training and tests (with torch, about 6 GB) …"
 	@$(INSTALL) ".[serve,router,postgresql,torchserve,training,dev]"
 	@touch $@ .venv/.light .venv/.torchserve

@@ -36,12 +36,13 @@ def listed() -> str:
 
 def settings(listing: str) -> dict[str, str]:
     """pip's settings by name, from the answer of `pip config list`."""
-    found: dict[str, dict[str, str]] = {section: {} for section in SECTIONS}
-    for line in listing.splitlines():
-        section, _, name = line.partition("=")[0].partition(".")
-        if section in found:
-            found[section][name.removeprefix("default-")] = ast.literal_eval(line.partition("=")[2])
-    return {name: value for section in SECTIONS for name, value in found[section].items()}
+    known: dict[str, str] = {}
+    for section in SECTIONS:
+        for line in listing.splitlines():
+            key, _, value = line.partition("=")
+            if key.startswith(f"{section}."):
+                known[key.removeprefix(f"{section}.").removeprefix("default-")] = ast.literal_eval(value)
+    return known
 
 
 def environment(listing: str) -> Mapping[str, str]:
