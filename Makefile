@@ -4,6 +4,7 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 RUNTIME ?= light
 PORT ?= 8000
+WORKERS ?= 0
 PROOF ?= build/cluster-proof.md
 
 BIN := .venv/bin
@@ -76,16 +77,16 @@ format: .venv/.dev portal/node_modules/.package-lock.json ## Format the code
 	cd portal && npm run --silent format
 
 train-%: .venv/.dev ## Train a model from DATA=… (default ../shared/data) without fold 0; goes on where it was interrupted
-	$(BIN)/python -m training.train $* --data $(DATA)
+	$(BIN)/python -m training.train $* --data $(DATA) --workers $(WORKERS)
 
-crossvalidate-%: .venv/.dev ## Train a model once for each of five folds, and measure it on them
-	$(BIN)/python -m training.crossvalidate $* --data $(DATA)
+crossvalidate-%: .venv/.dev ## Train a model once for each of five folds, and measure it on them (WORKERS=2 beside a GPU)
+	$(BIN)/python -m training.crossvalidate $* --data $(DATA) --workers $(WORKERS)
 
 evaluate-%: .venv/.dev ## Measure a model's archive on the images of DATA=… that it did not learn from
 	$(BIN)/python -m training.evaluate $* --data $(DATA)
 
 ablate-%: .venv/.dev ## Train without each part of a model's recipe in turn, and compare
-	$(BIN)/python -m training.ablate $* --data $(DATA)
+	$(BIN)/python -m training.ablate $* --data $(DATA) --workers $(WORKERS)
 
 faithfulness-%: .venv/.dev ## Measure whether a classifier's heat map means something
 	$(BIN)/python -m training.faithfulness $* --data $(DATA)

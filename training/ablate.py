@@ -20,7 +20,7 @@ from handlers.contract.errors import DokueiError
 
 from .recipes import EXPERIMENTS, RECIPES, experiments
 from .runs import train_all
-from .train import Arguments
+from .train import Arguments, add_workers, again
 
 FOLD = 0
 
@@ -46,9 +46,12 @@ def main() -> None:
         "model", choices=sorted(model for model in RECIPES if experiments(model) and model != "modality")
     )
     parser.add_argument("--data", default="../shared/data", help="folder of training images (default: %(default)s)")
+    add_workers(parser)
     given = parser.parse_args()
     names = experiments(given.model)
-    recipe, *others = train_all([Arguments.of(given.model, given.data, name, FOLD) for name in [None, *names]])
+    recipe, *others = train_all(
+        [Arguments.of(given.model, given.data, name, FOLD, workers=given.workers) for name in [None, *names]]
+    )
     rows = [{"what": "the recipe", "held_out": recipe["held_out"]}]
     for name, known in zip(names, others, strict=True):
         what = runpy.run_path(str(EXPERIMENTS / given.model / f"{name}.py"))["__doc__"].strip()
@@ -60,7 +63,7 @@ def main() -> None:
         f"fold {FOLD}, which it did not see, uncalibrated. One run a row: differences smaller than the intervals in "
         "CROSS-VALIDATION.md may be chance, and epochs that draw every image are longer than balanced ones.",
         "",
-        f"Again: `make ablate-{given.model} DATA={given.data}`",
+        f"Again: `{again('ablate', given)}`",
         "",
     ]
     for view in rows[0]["held_out"]:

@@ -33,7 +33,7 @@ from .predictions import AS_IS, SIMILARITY
 from .recipes import RECIPES
 from .reports import Report
 from .runs import train_all
-from .train import OUT, PREDICTIONS_FILE, SEED, Arguments
+from .train import OUT, PREDICTIONS_FILE, SEED, Arguments, add_workers, again
 
 
 def pooled(images: Images, out: Path) -> dict[str, NDArray[Any]]:
@@ -102,11 +102,17 @@ def main() -> None:
     parser.add_argument("--data", default="../shared/data", help="folder of training images (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="folder of the report (default: model-store/<model>)")
+    add_workers(parser)
     given = parser.parse_args()
     folder = Path("model-store") / given.model
     card = load_card(folder)
     runs = OUT / given.model
-    records = train_all([Arguments.of(given.model, given.data, fold=fold, seed=given.seed) for fold in range(FOLDS)])
+    records = train_all(
+        [
+            Arguments.of(given.model, given.data, fold=fold, seed=given.seed, workers=given.workers)
+            for fold in range(FOLDS)
+        ]
+    )
     images = RECIPES[given.model].load(Path(given.data), card, given.seed)
     images = images.choose(images.folds != ALWAYS_LEARNED)
     report = measure(images, pooled(images, runs), card, runs)
@@ -117,7 +123,7 @@ def main() -> None:
         f"{FOLDS} models, each trained without one fold of the patients and measured on it; no patient is in two "
         "folds. Shares have Wilson's interval, other figures a bootstrap over patients.",
         f"{len(images)} images of {len(np.unique(images.patients))} patients.",
-        f"Again: `make crossvalidate-{card.name} DATA={given.data}` (it trains {FOLDS} models)",
+        f"Again: `{again('crossvalidate', given)}` (it trains {FOLDS} models)",
     ]
     facts = {
         "model": card.name,

@@ -79,6 +79,19 @@ class Arguments:
         return OUT / self.model / (self.experiment or "") / length / f"fold-{self.fold}"
 
 
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """The option of every command that trains; a GPU waits for one process that augments."""
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that augment images, for each training (default: none but it)"
+    )
+
+
+def again(command: str, given: argparse.Namespace) -> str:
+    """How the same trainings are asked for, for a report."""
+    workers = f" WORKERS={given.workers}" if given.workers else ""
+    return f"make {command}-{given.model} DATA={given.data}{workers}"
+
+
 def parse_arguments() -> tuple[Arguments, Path, bool]:
     """The command line: arguments, output folder, and whether to start afresh."""
     parser = argparse.ArgumentParser(prog="python -m training.train", description="Train one model of the model store.")
@@ -89,7 +102,7 @@ def parse_arguments() -> tuple[Arguments, Path, bool]:
     parser.add_argument("--experiment", help="a file of training/experiments/<model>/, without .py")
     parser.add_argument("--epochs", type=int, help="default: the recipe's")
     parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
-    parser.add_argument("--workers", type=int, default=0, help="processes that augment images (default: none but this)")
+    add_workers(parser)
     parser.add_argument("--fresh", action="store_true", help="forget the checkpoint of an interrupted run")
     given = parser.parse_args()
     if given.experiment is not None and given.experiment not in experiments(given.model):
