@@ -106,6 +106,9 @@ export-%: .venv/.dev ## Export trained weights to ONNX, verify them, and write t
 archive-%: .venv/.dev ## Renew an archive after an edit of its card or handler
 	$(BIN)/python -m training.archive $*
 
+golden-%: .venv/.dev ## Renew an archive's golden set, for a handler that is meant to answer otherwise than before
+	$(BIN)/python -m training.golden $*
+
 benchmark: .venv/.dev ## Measure cold start and latency of both model servers, and of the router
 	$(BIN)/python benchmarks/model_servers.py
 	$(BIN)/python benchmarks/analysis.py

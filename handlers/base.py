@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import onnxruntime as ort
 
-from .contract import oip
+from .contract import golden, oip
 from .contract.archive import verify
 from .contract.card import INPUT, Card
 from .contract.errors import ArchiveError, DeviceError, DokueiError, ProtocolError
@@ -98,10 +98,10 @@ class Handler(ABC):
     session: ort.InferenceSession
 
     def load(self, folder: Path) -> None:
-        """Verify and load the unpacked archive in `folder`, and run one blank image through it.
+        """Verify and load the unpacked archive in `folder`, and run its golden set, or else a blank image, through it.
 
         Raises:
-            CardError, ArchiveError, DeviceError, EvidenceError: the model cannot be served; says why.
+            CardError, ArchiveError, DeviceError, EvidenceError, GoldenError: the model cannot be served; says why.
             SettingsError: see `handlers.settings`.
         """
         model = verify(folder)
@@ -112,12 +112,17 @@ class Handler(ABC):
         self.card = model.card
         self.session = open_session(model.graph, Settings.from_environment())
         size = self.card.input
+        known = golden.read(model.golden) if model.golden is not None else None
         try:
-            self.predict(np.zeros((1, size.height, size.width, size.channels), np.uint8))
+            outputs = self.predict(
+                np.zeros((1, size.height, size.width, size.channels), np.uint8) if known is None else known.images
+            )
         except DokueiError:
             raise
         except Exception as error:  # Of ONNX Runtime, or a KeyError for an output the handler misses.
             raise ArchiveError(f"{model.graph}: the graph does not do what its handler needs: {error!r}") from error
+        if known is not None:
+            known.check(outputs)
 
     @abstractmethod
     def outputs(self) -> Sequence[Output]:

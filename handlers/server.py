@@ -65,7 +65,8 @@ def load_handler(archive: Path) -> Handler:
     """Unpack and verify `archive`, import the handler inside it, and load the model.
 
     Raises:
-        CardError, ArchiveError, DeviceError, EvidenceError, SettingsError: the model cannot be served; says why.
+        CardError, ArchiveError, DeviceError, EvidenceError, GoldenError, SettingsError: the model cannot be served;
+            says why.
     """
     with tempfile.TemporaryDirectory(prefix="dokuei-") as temporary:
         handler = handler_class(unpack(archive, Path(temporary)).handler)()

@@ -5,13 +5,12 @@
 It exports the model of the last fold, so that this fold can measure it (`training.evaluate`), with the temperature and
 the threshold that cross-validation found. The export is refused when ONNX Runtime and eager PyTorch differ by more than
 1e-3, or when the heat map in the graph differs from Captum's LayerGradCam by more than 1e-4 of its maximum. The graph's
-SHA-256 and the threshold are written into the card, and card and training record into the archive.
+SHA-256 and the threshold are written into the card, and card, training record and golden set into the archive.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import re
 import shutil
 import tempfile
@@ -33,8 +32,9 @@ from handlers.contract.errors import DokueiError
 from handlers.settings import Settings
 
 from . import calibration
-from .archive import write_archive
+from .archive import write_digest
 from .datasets import FOLDS
+from .golden import write_archive_with_golden
 from .networks import Classifier, GradCamClassifier, KindClassifier, Segmenter, build
 from .record import RECORD_FILE
 from .train import OUT, WEIGHTS_FILE
@@ -215,14 +215,6 @@ def captum_difference(module: GradCamClassifier, sample: Tensor) -> float:
     return float((ours - reference).abs().max() / reference.abs().max())
 
 
-def write_digest(card_file: Path, digest: str) -> None:
-    """Write the graph's digest into a card, leaving its comments and order as they are."""
-    text = card_file.read_text(encoding="utf-8")
-    entry = f"graph:\n  sha256: {digest}\n"
-    renewed, found = re.subn(r"^graph:\n(?:[ ]+.*\n)+", entry, text, flags=re.MULTILINE)
-    card_file.write_text(renewed if found else text.rstrip("\n") + "\n" + entry, encoding="utf-8")
-
-
 def write_threshold(card_file: Path, threshold: float) -> None:
     """Write the threshold into a card, leaving its comments and order as they are."""
     text = card_file.read_text(encoding="utf-8")
@@ -277,9 +269,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         graph = Path(temporary) / GRAPH_FILE
         export(network, card, graph)
-        write_digest(folder / CARD_FILE, hashlib.sha256(graph.read_bytes()).hexdigest())
+        write_digest(folder / CARD_FILE, "graph", graph)
         shutil.copy(run / RECORD_FILE, folder / RECORD_FILE)
-        archive = write_archive(folder, graph)
+        archive = write_archive_with_golden(folder, graph)
     print(f"wrote {archive} ({archive.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -11,9 +11,11 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from .card import CARD_FILE, Card, load_card, parse_card
+from .card import CARD_FILE, Card, Member, load_card, parse_card
 from .errors import ArchiveError
+from .golden import GOLDEN_FILE
 
 GRAPH_FILE = "model.onnx"
 MANIFEST_FILE = "MAR-INF/MANIFEST.json"
@@ -21,11 +23,16 @@ MANIFEST_FILE = "MAR-INF/MANIFEST.json"
 
 @dataclass(frozen=True)
 class UnpackedModel:
-    """A verified model in a folder, as TorchServe and the light server unpack it."""
+    """A verified model in a folder, as TorchServe and the light server unpack it.
+
+    Attributes:
+        golden: the golden set; None where the card names none.
+    """
 
     card: Card
     graph: Path
     handler: Path
+    golden: Path | None
 
 
 def find_archive(path: Path) -> Path:
@@ -64,10 +71,10 @@ def unpack(archive: Path, folder: Path) -> UnpackedModel:
 
 
 def verify(folder: Path) -> UnpackedModel:
-    """Verify an unpacked archive: manifest, card, and the digest of the graph.
+    """Verify an unpacked archive: manifest, card, and the digests of graph and golden set.
 
     Raises:
-        ArchiveError: a part is missing, or the graph's SHA-256 is not the card's `graph.sha256`.
+        ArchiveError: a part is missing, or its SHA-256 is not the one in the card.
         CardError: the card cannot be used.
     """
     try:
@@ -84,8 +91,14 @@ def verify(folder: Path) -> UnpackedModel:
         raise ArchiveError(f"{handler}: the handler that {MANIFEST_FILE} names is missing")
     if not graph.is_file():
         raise ArchiveError(f"{graph}: the graph that {MANIFEST_FILE} names is missing")
-    _compare(card, hashlib.sha256(graph.read_bytes()).hexdigest(), graph)
-    return UnpackedModel(card, graph, handler)
+    _compare(card, "graph", graph.read_bytes(), graph)
+    if card.golden is None:
+        return UnpackedModel(card, graph, handler, golden=None)
+    golden = folder / GOLDEN_FILE
+    if not golden.is_file():
+        raise ArchiveError(f"{golden}: the golden set that the card names is missing")
+    _compare(card, "golden", golden.read_bytes(), golden)
+    return UnpackedModel(card, graph, handler, golden)
 
 
 def load_model(folder: Path) -> tuple[Card, Path]:
@@ -108,10 +121,13 @@ def load_model(folder: Path) -> tuple[Card, Path]:
     try:
         with zipfile.ZipFile(archive) as zipped:
             inside = parse_card(zipped.read(CARD_FILE).decode(), f"{archive}!{CARD_FILE}")
-            digest = hashlib.sha256(zipped.read(GRAPH_FILE)).hexdigest()
+            graph = zipped.read(GRAPH_FILE)
+            golden = zipped.read(GOLDEN_FILE) if card.golden is not None else b""
     except (OSError, zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
         raise ArchiveError(f"{archive}: the archive cannot be read: {error}") from error
-    _compare(card, digest, f"{archive}!{GRAPH_FILE}")
+    _compare(card, "graph", graph, f"{archive}!{GRAPH_FILE}")
+    if card.golden is not None:
+        _compare(card, "golden", golden, f"{archive}!{GOLDEN_FILE}")
     for field in Card.model_fields:
         if getattr(inside, field) != getattr(card, field):
             raise ArchiveError(
@@ -125,11 +141,13 @@ def load_models(store: Path) -> list[tuple[Card, Path]]:
     return [load_model(file.parent) for file in sorted(store.glob(f"*/{CARD_FILE}"))]
 
 
-def _compare(card: Card, digest: str, graph: Path | str) -> None:
-    if card.graph is None:
-        raise ArchiveError(f"{graph}: the card has no graph.sha256; `make export-{card.name}` writes it")
-    if card.graph.sha256 != digest:
+def _compare(card: Card, part: Literal["graph", "golden"], content: bytes, file: Path | str) -> None:
+    expected: Member | None = getattr(card, part)
+    if expected is None:
+        raise ArchiveError(f"{file}: the card has no {part}.sha256; `make export-{card.name}` writes it")
+    digest = hashlib.sha256(content).hexdigest()
+    if expected.sha256 != digest:
         raise ArchiveError(
-            f"{graph}: SHA-256 is {digest}, and graph.sha256 of the card is {card.graph.sha256}; "
-            "the graph is not the one the card describes"
+            f"{file}: SHA-256 is {digest}, and {part}.sha256 of the card is {expected.sha256}; "
+            "it is not the one the card describes"
         )

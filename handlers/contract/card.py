@@ -109,8 +109,8 @@ class Reliability(Strict):
     bins: list[ReliabilityBin] = Field(min_length=1)
 
 
-class Graph(Strict):
-    """The ONNX graph in the archive; the digest is verified before the graph is loaded."""
+class Member(Strict):
+    """A file in the archive; its digest is verified before it is used."""
 
     sha256: Sha256
 
@@ -137,8 +137,10 @@ class Card(Strict):
     reliability: Reliability | None = None
     """Of a classification; None where it has not been measured."""
     licence: Text
-    graph: Graph | None = None
-    """Absent until the first export has written it."""
+    graph: Member | None = None
+    """The ONNX graph; absent until the first export has written it."""
+    golden: Member | None = None
+    """Images and what every server has to answer to them (`handlers.contract.golden`); absent as the graph."""
 
     @model_validator(mode="after")
     def _fits_its_task(self) -> Self:

@@ -7,6 +7,7 @@
     ├── SettingsError    an environment variable that is missing or wrong
     ├── DeviceError      an execution provider that was asked for and is not there
     ├── EvidenceError    a heat map that does not explain its logit
+    ├── GoldenError      a server that answers otherwise than the archive was verified to
     └── router.errors    what the router refuses, each with its HTTP status
 
 Every message says what was wrong, where, and what would be right.
@@ -39,3 +40,7 @@ class DeviceError(DokueiError):
 
 class EvidenceError(DokueiError):
     """The class activation map and the logit of one image contradict each other, so neither is shown."""
+
+
+class GoldenError(DokueiError):
+    """What a server computes of the archive's golden set is not what was computed when the archive was verified."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from localcluster.addons import add_volume
 from localcluster.layout import VOLUMES
 from release import kubectl
 
-from training.archive import write_archive
+from training.archive import members, write_archive
 
 ARCHIVES_CLAIM = "archives"
 
@@ -45,7 +44,6 @@ def variant_of(source: Path, parent: Path, **changes: object) -> Path:
     folder = parent / card["name"]
     folder.mkdir()
     (folder / "card.yaml").write_text(yaml.safe_dump(card, allow_unicode=True, sort_keys=False))
-    with zipfile.ZipFile(source / f"{source.name}.mar") as archive:
-        graph = Path(archive.extract("model.onnx", parent))
-    write_archive(folder, graph)
+    with members(source) as (graph, golden):
+        write_archive(folder, graph, golden)
     return folder

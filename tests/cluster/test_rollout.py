@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import signal
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,8 @@ from onnx import numpy_helper
 from paths import ROOT, STORE
 from release import CHART, HELM, Release, eventually, helm, objects
 
-from handlers.contract.archive import GRAPH_FILE
-from training.archive import write_archive
-from training.export import write_digest
+from training.archive import members, write_digest
+from training.golden import write_archive_with_golden
 
 NAMESPACE = "rollout"
 MODEL = "chest-xray-pneumonia"
@@ -47,19 +44,17 @@ VERSIONS = {"the same": "9.0.0", "noise": "9.0.1"}
 
 def noise_of(folder: Path) -> None:
     """Give a model noise for weights; it is served, and wrong."""
-    archive = folder / f"{folder.name}.mar"
-    with zipfile.ZipFile(archive) as packed:
-        graph = Path(packed.extract(GRAPH_FILE, folder.parent))
-    model = onnx.load(graph)
-    random = np.random.default_rng(0)
-    for weight in model.graph.initializer:
-        if len(weight.dims) > 1:
-            values = numpy_helper.to_array(weight)
-            noise = (random.normal(0, values.astype(np.float32).std(), values.shape)).astype(values.dtype)
-            weight.CopyFrom(numpy_helper.from_array(noise, weight.name))
-    onnx.save(model, graph)
-    write_digest(folder / "card.yaml", hashlib.sha256(graph.read_bytes()).hexdigest())
-    write_archive(folder, graph)
+    with members(folder) as (graph, _):
+        model = onnx.load(graph)
+        random = np.random.default_rng(0)
+        for weight in model.graph.initializer:
+            if len(weight.dims) > 1:
+                values = numpy_helper.to_array(weight)
+                noise = (random.normal(0, values.astype(np.float32).std(), values.shape)).astype(values.dtype)
+                weight.CopyFrom(numpy_helper.from_array(noise, weight.name))
+        onnx.save(model, graph)
+        write_digest(folder / "card.yaml", "graph", graph)
+        write_archive_with_golden(folder, graph)
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,7 @@ def archive_of(model: onnx.ModelProto, like: Path, folder: Path, **fields: Any) 
     content = model.SerializeToString()
     card = load_card(like).model_dump(exclude_none=True)
     card["input"] |= {"height": SIDE, "width": SIDE}
+    card.pop("golden", None)  # It is of the graph in `like`.
     card |= {"name": folder.name, "graph": {"sha256": hashlib.sha256(content).hexdigest()}, **fields}
     folder.mkdir()
     (folder / "card.yaml").write_text(yaml.safe_dump(card, allow_unicode=True))

@@ -20,7 +20,7 @@ def test_a_committed_archive_holds_the_handler_and_the_card_of_the_repository(
     handler = HANDLERS[name]
     with zipfile.ZipFile(store / name / f"{name}.mar") as archive:
         record = [file.name for file in (store / name).glob("training.json")]
-        expected = ["MAR-INF/MANIFEST.json", "card.yaml", handler, "model.onnx", *record]
+        expected = ["MAR-INF/MANIFEST.json", "card.yaml", "golden.npz", handler, "model.onnx", *record]
         assert sorted(archive.namelist()) == sorted(expected)
         assert archive.read(handler) == (repository / "handlers" / handler).read_bytes()
         assert archive.read("card.yaml") == (store / name / "card.yaml").read_bytes()

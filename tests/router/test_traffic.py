@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +30,7 @@ from router.result import Agreement
 from router.results import TASKS, Reading
 from router.study import Study
 from router.traffic import split
-from training.archive import write_archive
+from training.archive import members, write_archive
 
 NAME = "chest-xray-pneumonia"
 CARD = load_card(STORE / NAME)
@@ -135,8 +134,8 @@ def next_version(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Car
     folder.mkdir()
     document = yaml.safe_load((STORE / NAME / "card.yaml").read_text()) | {"version": "9.9.9"}
     (folder / "card.yaml").write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False))
-    with zipfile.ZipFile(STORE / NAME / f"{NAME}.mar") as packed:
-        write_archive(folder, Path(packed.extract("model.onnx", tmp_path_factory.mktemp("graph"))))
+    with members(STORE / NAME) as (graph, golden):
+        write_archive(folder, graph, golden)
     with model_servers(store, "light", store.with_suffix(".log")) as endpoints:
         yield load_card(folder), endpoints[NAME]
     shutil.rmtree(store)

@@ -16,8 +16,9 @@ from handlers.base import open_session
 from handlers.contract.archive import GRAPH_FILE, load_model
 from handlers.contract.card import CARD_FILE, load_card
 from handlers.settings import Settings
+from training import archive
 from training import export as exporting
-from training.archive import write_archive
+from training.golden import write_archive_with_golden
 from training.networks import Classifier, GradCamClassifier, build
 
 XRAY = load_card(ROOT / "model-store/chest-xray-pneumonia")
@@ -115,8 +116,8 @@ def test_an_archive_is_the_same_bytes_each_time(graph: Path, tmp_path: Path) -> 
         folder = tmp_path / attempt / XRAY.name
         folder.mkdir(parents=True)
         shutil.copy(ROOT / "model-store" / XRAY.name / CARD_FILE, folder)
-        exporting.write_digest(folder / CARD_FILE, hashlib.sha256(graph.read_bytes()).hexdigest())
-        digests.add(hashlib.sha256(write_archive(folder, graph).read_bytes()).hexdigest())
+        archive.write_digest(folder / CARD_FILE, "graph", graph)
+        digests.add(hashlib.sha256(write_archive_with_golden(folder, graph).read_bytes()).hexdigest())
         card, _ = load_model(folder)
         assert card.labels == XRAY.labels
     assert len(digests) == 1
@@ -126,9 +127,11 @@ def test_the_digest_is_written_without_touching_the_rest_of_the_card(tmp_path: P
     file = tmp_path / CARD_FILE
     text = (ROOT / "model-store" / XRAY.name / CARD_FILE).read_text(encoding="utf-8")
     file.write_text(text.partition("graph:")[0], encoding="utf-8")
-    for digit in "ab":
-        exporting.write_digest(file, digit * 64)
+    for content in (b"a", b"b"):
+        graph = tmp_path / GRAPH_FILE
+        graph.write_bytes(content)
+        archive.write_digest(file, "graph", graph)
         written = load_card(file)
         assert written.graph is not None
-        assert written.graph.sha256 == digit * 64
+        assert written.graph.sha256 == hashlib.sha256(content).hexdigest()
         assert file.read_text(encoding="utf-8").partition("graph:")[0] == text.partition("graph:")[0]
