@@ -5,6 +5,9 @@
 
 Each rollout compares requests until all gates have passed or one has failed, looking after every 50. It uses the gates
 of `router.gates`; what a candidate does wrong is drawn at random, request by request, with its kind's shares.
+
+The second table is of readers: they review results of both versions, and disagree with the stable one at
+`READERS_DISAGREE`. Its gate can only fail, so what has not failed after so many reviews is not held up.
 """
 
 from __future__ import annotations
@@ -16,11 +19,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from router.gates import LEAST_TIMED, RULES, SLOWER, verdict
+from router.gates import LEAST_TIMED, RULES, SLOWER, judge_readers, verdict
 
 LOOK_AFTER = 50
 SPREAD = 0.25
 """Of the logarithm of the time of one request, as measured on a busy machine."""
+READERS_DISAGREE = 0.05
+"""Share of reviews that disagree with the stable version."""
+REVIEWS = (100, 500, 2000)
+"""Reviews of both versions in one step."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,29 @@ def rollout(kind: Kind, most: int, random: np.random.Generator) -> tuple[str, in
     return "undecided", most, ""
 
 
+def failed_by_readers(times: float, weight: int, most: int, random: np.random.Generator) -> bool:
+    """Whether a candidate of this weight in percent fails, with which readers disagree so many times as often."""
+    candidate = random.random(most) < weight / 100
+    disagreed = random.random(most) < READERS_DISAGREE * np.where(candidate, times, 1)
+    return judge_readers(candidate, disagreed).verdict == "failed"
+
+
+def print_readers(rollouts: int) -> None:
+    """Simulate readers, and print a Markdown table."""
+    columns = ["readers disagree", "candidate reads", *(f"failed by {most:,} reviews" for most in REVIEWS)]
+    print(f"| {' | '.join(columns)} |")
+    print("|" + "---|" * len(columns))
+    for times in (0.5, 1.0, 2.0, 4.0):
+        for weight in (5, 25, 50):
+            random = np.random.default_rng(0)
+            shares = [
+                np.mean([failed_by_readers(times, weight, most, random) for _ in range(rollouts)]) for most in REVIEWS
+            ]
+            print(f"| {times:g} times as often | {weight} % | " + " | ".join(f"{share:.1%}" for share in shares) + " |")
+
+
 def main() -> None:
-    """Simulate each kind of candidate, and print a Markdown table."""
+    """Simulate each kind of candidate, and print Markdown tables."""
     parser = argparse.ArgumentParser(description="Simulate rollouts of good and bad candidates.")
     parser.add_argument("--rollouts", type=int, default=1000, help="of each kind (default: %(default)s)")
     parser.add_argument("--requests", type=int, default=5000, help="most of a rollout (default: %(default)s)")
@@ -92,6 +120,8 @@ def main() -> None:
             + (", ".join(f"{gate} {count}" for gate, count in gates) or "")
             + " |"
         )
+    print()
+    print_readers(given.rollouts)
 
 
 if __name__ == "__main__":

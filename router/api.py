@@ -30,6 +30,8 @@ from .result import (
     Review,
     ReviewRequest,
     Verdict,
+    VersionReview,
+    VersionReviewList,
 )
 from .store import now
 
@@ -47,6 +49,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 router = APIRouter(prefix="/api", responses=PROBLEMS)
 Id = Annotated[str, Path(alias="id", description="Of the analysis")]
 Number = Annotated[int, Path(alias="n", ge=0, description="Of the image in series order, from 0")]
+Since = Annotated[datetime | None, Query(description="Only from this moment on")]
 
 
 def _parts(request: Request) -> Analyser:
@@ -251,19 +254,35 @@ async def get_rollout(request: Request, model: str) -> Evidence:
     """How the candidate's requests ended, how far both versions agree, and what the gates say of it."""
     parts = _parts(request)
     stable, candidate = evidence.versions(parts.registry.models(), model)
-    return evidence.of(stable, candidate, await parts.store.comparisons(model, candidate.card.version, None))
+    comparisons = await parts.store.comparisons(model, candidate.card.version, None)
+    return evidence.of(stable, candidate, comparisons, await _version_reviews(parts, stable, candidate, None))
 
 
 @router.get("/rollouts/{model}/comparisons", response_model=ComparisonList, summary="What was compared, oldest first")
-async def get_comparisons(
-    request: Request,
-    model: str,
-    since: Annotated[datetime | None, Query(description="Only what was compared from this moment on")] = None,
-) -> ComparisonList:
+async def get_comparisons(request: Request, model: str, since: Since = None) -> ComparisonList:
     """What both versions made of each study, for those who judge by rules of their own."""
     parts = _parts(request)
     _, candidate = evidence.versions(parts.registry.models(), model)
     return ComparisonList(items=await parts.store.comparisons(model, candidate.card.version, since))
+
+
+@router.get(
+    "/rollouts/{model}/reviews",
+    response_model=VersionReviewList,
+    summary="What readers thought of results of both versions, oldest first",
+)
+async def get_version_reviews(request: Request, model: str, since: Since = None) -> VersionReviewList:
+    """Verdicts alone, without the analyses they are of."""
+    parts = _parts(request)
+    stable, candidate = evidence.versions(parts.registry.models(), model)
+    return VersionReviewList(items=await _version_reviews(parts, stable, candidate, since))
+
+
+async def _version_reviews(
+    parts: Analyser, stable: ServedModel, candidate: ServedModel, since: datetime | None
+) -> list[VersionReview]:
+    versions = {each.variant: each.card.version for each in (stable, candidate)}
+    return await parts.store.version_reviews(stable.card.name, versions, since)
 
 
 def _model_info(model: ServedModel) -> ModelCardInfo:

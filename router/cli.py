@@ -8,17 +8,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
-import uvicorn
 from rich.console import Console
 from rich.table import Table
 
 from handlers.contract.errors import DokueiError
 
-from . import telemetry
 from .rollout.cli import app as rollout
-from .settings import DEFAULT_PORT, Settings
+from .settings import DEFAULT_PORT
+
+# Each command imports what only it needs, so that none waits for what another one does.
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -52,7 +51,7 @@ def run(
     data: Annotated[Path, typer.Option(help="folder of database, samples and logs")] = Path("build/run"),
 ) -> None:
     """Run model servers, router and portal on this machine."""
-    from . import local
+    from . import local, telemetry
 
     telemetry.configure_logging()
     telemetry.configure_tracing()
@@ -65,7 +64,11 @@ def serve(
     port: Annotated[int, typer.Option()] = DEFAULT_PORT,
 ) -> None:
     """Run the router alone; its settings are the variables DOKUEI_… (router/settings.py lists them)."""
+    import uvicorn
+
+    from . import telemetry
     from .app import create_app
+    from .settings import Settings
 
     telemetry.configure_logging()
     telemetry.configure_tracing()
@@ -76,6 +79,7 @@ def serve(
 def openapi() -> None:
     """Print the API's OpenAPI document."""
     from .app import create_app
+    from .settings import Settings
 
     print(json.dumps(create_app(Settings()).openapi(), indent=1))
 
@@ -90,6 +94,8 @@ def analyse(
     model: Annotated[str | None, typer.Option(help="name of a model, instead of finding it")] = None,
 ) -> None:
     """Send images to a running router and print its answer."""
+    import httpx
+
     chosen = [
         file for path in files for file in (sorted(path.iterdir()) if path.is_dir() else [path]) if file.is_file()
     ]
@@ -113,6 +119,8 @@ def check(
     health_only: Annotated[bool, typer.Option(help="ask whether it is ready, and send nothing")] = False,
 ) -> None:
     """Send the synthetic samples to a running router, compare what each is taken for, and delete them again."""
+    import httpx
+
     from .samples import samples_with_content
 
     with httpx.Client(base_url=url, timeout=300, trust_env=False) as client:

@@ -11,7 +11,7 @@ import numpy as np
 from . import gates
 from .errors import UnknownModel
 from .registry import ServedModel
-from .result import MEASURES, Comparison, Evidence, Outcome, Spread
+from .result import MEASURES, Comparison, Evidence, Outcome, Spread, VersionReview
 from .traffic import differences
 
 
@@ -28,11 +28,16 @@ def versions(models: Sequence[ServedModel], name: str) -> tuple[ServedModel, Ser
     return found["stable"], found["canary"]
 
 
-def of(stable: ServedModel, candidate: ServedModel, comparisons: Sequence[Comparison]) -> Evidence:
-    """Sum up the comparisons of a candidate with the version that is stable now."""
+def of(
+    stable: ServedModel,
+    candidate: ServedModel,
+    comparisons: Sequence[Comparison],
+    reviews: Sequence[VersionReview],
+) -> Evidence:
+    """Sum up the comparisons of a candidate with the version that is stable now, and what readers say of both."""
     counted = [comparison for comparison in comparisons if comparison.stable == stable.card.version]
     answered = [(each, each.agreement) for each in counted if each.agreement is not None]
-    judged = gates.judge(counted)
+    judged = gates.judge(counted) | {gates.REVIEWS: gates.judge_reviews(reviews)}
     outcomes = Counter(each.outcome for each in counted)
     spreads = {
         measure: _spread([value for _, said in answered if (value := getattr(said, measure)) is not None])

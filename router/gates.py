@@ -5,6 +5,9 @@ and the unacceptable share of its rule. Wald's sequential probability ratio test
 the chance to fail a candidate of the acceptable share stays below `ERROR`, and so does that to pass one of the
 unacceptable (Wald 1945, "Sequential Tests of Statistical Hypotheses"). A share between them is decided late, and may go
 either way.
+
+What readers say of both versions is a gate of its own, `REVIEWS`. They say something when they like, so a rollout does
+not wait for it: this gate can only fail.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .result import Agreement, Comparison, Gate, Verdicts
+from .result import Agreement, Comparison, Gate, Verdicts, VersionReview
 
 ERROR = 0.01
 """Chance of each of the two wrong verdicts of a gate."""
@@ -27,6 +30,11 @@ LEAST_TIMED = 30
 """Requests that a 95th percentile is taken from, at least."""
 DRIFTED, UNLIKE, APART = 0.1, 0.8, 0.9
 """Largest difference of the probability, least correlation of heat maps and least Dice of masks that still agree."""
+
+REVIEWS = "reviews"
+"""Name of the gate that readers' reviews decide."""
+DISAGREED = 2.0
+"""Times as often as with the stable version: readers who disagree so often with a candidate are to find it out."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +57,28 @@ class Rule:
         Args:
             error: chance of each of the two wrong verdicts.
         """
-        bound = math.log((1 - error) / error)
         bad = np.asarray(requests, dtype=bool)
         worse = math.log(self.unacceptable / self.acceptable)
         better = math.log((1 - self.unacceptable) / (1 - self.acceptable))
-        evidence = np.cumsum(np.where(bad, worse, better))
-        crossed = np.flatnonzero(np.abs(evidence) >= bound)
-        verdict: Verdicts = "undecided"
-        if crossed.size:
-            bad = bad[: crossed[0] + 1]
-            verdict = "failed" if evidence[crossed[0]] > 0 else "passed"
+        said, seen = _first_verdict(np.where(bad, worse, better), error)
         return Gate(
-            verdict=verdict,
-            bad=int(bad.sum()),
-            requests=len(bad),
+            verdict=said,
+            bad=int(bad[:seen].sum()),
+            requests=seen,
             means=self.bad,
             acceptable=self.acceptable,
             unacceptable=self.unacceptable,
         )
+
+
+def _first_verdict(evidence: NDArray[np.float64], error: float) -> tuple[Verdicts, int]:
+    """What the test says as soon as it says something, and after how many of these log-likelihood ratios."""
+    bound = math.log((1 - error) / error)
+    total = np.cumsum(evidence)
+    crossed = np.flatnonzero(np.abs(total) >= bound)
+    if not crossed.size:
+        return "undecided", len(total)
+    return "failed" if total[crossed[0]] > 0 else "passed", int(crossed[0]) + 1
 
 
 RULES: dict[str, Rule] = {
@@ -102,9 +114,43 @@ def judge(
     return {name: rules[name].judge(bad, error) for name, bad in requests.items()}
 
 
+def judge_reviews(reviews: Sequence[VersionReview], error: float = ERROR) -> Gate:
+    """Whether readers disagree more often with a candidate, from reviews of both versions in the order they came."""
+    return judge_readers(
+        [review.variant == "canary" for review in reviews], [review.verdict == "disagree" for review in reviews], error
+    )
+
+
+def judge_readers(
+    of_candidate: Sequence[bool] | NDArray[np.bool_],
+    disagreed: Sequence[bool] | NDArray[np.bool_],
+    error: float = ERROR,
+) -> Gate:
+    """The same for reviews that are of the candidate or else of the stable version, and disagree or do not.
+
+    How often readers disagree at all is not known, and differs from one hospital to the next. So only the reviews that
+    disagree are looked at: where the candidate is no worse, as large a part of them is about it as of all reviews, w;
+    where readers disagree `DISAGREED` times as often, so much the more. (Given their number, such counts are binomial:
+    Przyborowski and Wilenski 1940.)
+    """
+    candidate, disagree = np.asarray(of_candidate, dtype=bool), np.asarray(disagreed, dtype=bool)
+    w = np.cumsum(candidate) / np.arange(1, len(candidate) + 1)
+    often = 1 + (DISAGREED - 1) * w  # As often as before the candidate, once w of the reviews are of it.
+    evidence = np.where(disagree, np.log(np.where(candidate, DISAGREED, 1) / often), 0)
+    said, seen = _first_verdict(evidence, error)
+    return Gate(
+        verdict=said,
+        bad=int((candidate & disagree)[:seen].sum()),
+        requests=int(candidate[:seen].sum()),
+        means="a reader disagreed (times as often as with the stable version)",
+        acceptable=1,
+        unacceptable=DISAGREED,
+    )
+
+
 def verdict(gates: Mapping[str, Gate]) -> Verdicts:
-    """Failed where one gate is, passed where all are."""
-    found = {gate.verdict for gate in gates.values()}
+    """Failed where one gate is, passed where all are that a rollout waits for."""
+    found = {gate.verdict for name, gate in gates.items() if name != REVIEWS or gate.verdict == "failed"}
     if "failed" in found:
         return "failed"
     return "passed" if found == {"passed"} else "undecided"

@@ -22,12 +22,9 @@ from handlers.contract.errors import CardError
 
 from . import telemetry
 from .errors import ModelUnavailable
-from .registry import ServedModel, Variant
+from .kserve import CARD_ANNOTATION, GROUP, PLURAL, SELECTOR, VARIANT_ANNOTATION, VERSION, Variant
+from .registry import ServedModel
 
-GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
-SELECTOR = "app.kubernetes.io/part-of=dokuei"
-CARD_ANNOTATION = "dokuei.io/card"
-VARIANT_ANNOTATION = "dokuei.io/variant"
 RETRY_SECONDS = 2.0
 WATCH_SECONDS = 300
 """A watch is renewed after this time, so a connection that died silently is noticed."""

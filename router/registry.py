@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from handlers.contract.archive import load_models
 from handlers.contract.card import Card
 
 from .errors import ModelUnavailable, UnknownModel
-
-Variant = Literal["stable", "canary"]
+from .kserve import Variant
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from handlers.contract.card import Measured, Reliability
 
-from .registry import Variant
+from .kserve import Variant
 from .study import BurnedIn, Kind
 
 Language = Literal["en", "ja"]
@@ -241,18 +241,32 @@ class ComparisonList(BaseModel):
     items: list[Comparison]
 
 
+class VersionReview(BaseModel):
+    """What a reader thought of a result of one of the two versions. It names no study and no analysis."""
+
+    variant: Variant = Field(description="Of the version that gave the result")
+    verdict: Verdict
+    created: datetime
+
+
+class VersionReviewList(BaseModel):
+    """Reviews of both versions, the oldest first."""
+
+    items: list[VersionReview]
+
+
 Verdicts = Literal["passed", "failed", "undecided"]
 """What gates say of a candidate; undecided ones need more requests."""
 
 
 class Gate(BaseModel):
-    """One share of bad requests, and what a sequential test says of it."""
+    """One share of bad requests, or of a candidate's reviews, and what a sequential test says of it."""
 
     verdict: Verdicts
     bad: int = Field(description="Bad requests up to the verdict")
     requests: int = Field(description="Requests up to the verdict")
     means: str = Field(description="Which requests are bad")
-    acceptable: float
+    acceptable: float = Field(description="A share; of `reviews`: times the stable version's")
     unacceptable: float
 
 
@@ -272,7 +286,7 @@ class Evidence(BaseModel):
     stable_ms: Spread | None
     candidate_ms: Spread | None
     gates: dict[str, Gate]
-    verdict: Verdicts = Field(description="Failed where one gate is, passed where all are")
+    verdict: Verdicts = Field(description="Failed where one gate is, passed where all but `reviews` are")
 
 
 class ProblemDocument(BaseModel):

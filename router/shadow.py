@@ -17,7 +17,8 @@ from anyio.to_thread import run_sync
 
 from . import telemetry, traffic
 from .errors import ModelFailed, ModelUnavailable
-from .registry import ServedModel, Variant
+from .kserve import Variant
+from .registry import ServedModel
 from .result import Agreement, Comparison, Outcome
 from .results import TASKS, Infer, Reading, read
 from .store import Store, now

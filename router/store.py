@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from .errors import NotFound, StoreUnavailable
-from .result import Analysis, Comparison, Explanation, Review, Verdict
+from .kserve import Variant
+from .result import Analysis, Comparison, Explanation, Review, Verdict, VersionReview
 from .tables import AnalysisRow, ComparisonRow, ImageRow, ReviewRow
 
 MIGRATION_LOCK = 0x646F6B75
@@ -252,6 +253,34 @@ class Store:
 
         return await self._run(act)
 
+    async def version_reviews(
+        self, model: str, versions: Mapping[Variant, str], since: datetime | None
+    ) -> list[VersionReview]:
+        """What readers thought of results of these versions of a model, the oldest review first.
+
+        Args:
+            since: where given, only reviews from that moment on.
+        """
+        variants = {version: variant for variant, version in versions.items()}
+        name, version = (AnalysisRow.document["model"][key].as_string() for key in ("name", "version"))
+
+        def act() -> list[VersionReview]:
+            with Session(self._engine) as session:
+                query = (
+                    select(version, ReviewRow.verdict, ReviewRow.created)
+                    .join_from(ReviewRow, AnalysisRow)
+                    .where(name == model, version.in_(variants))
+                    .order_by(ReviewRow.created)
+                )
+                if since is not None:
+                    query = query.where(ReviewRow.created >= since)
+                return [
+                    VersionReview.model_validate({"variant": variants[of], "verdict": said, "created": _utc(created)})
+                    for of, said, created in session.execute(query)
+                ]
+
+        return await self._run(act)
+
     async def _run(self, act: Callable[[], T]) -> T:
         try:
             return await run_sync(act)
@@ -269,11 +298,16 @@ def _reason(error: SQLAlchemyError) -> str:
 def _analysis(row: AnalysisRow, review: ReviewRow | None) -> Analysis:
     analysis = Analysis.model_validate(row.document)
     if review is not None:
-        # SQLite gives moments back without their zone, which is UTC.
-        created = review.created if review.created.tzinfo is not None else review.created.replace(tzinfo=UTC)
-        kept = Review.model_validate({"verdict": review.verdict, "reason": review.reason, "created": created})
+        kept = Review.model_validate(
+            {"verdict": review.verdict, "reason": review.reason, "created": _utc(review.created)}
+        )
         analysis = analysis.model_copy(update={"review": kept})
     return analysis
+
+
+def _utc(moment: datetime) -> datetime:
+    """SQLite gives moments back without their zone, which is UTC."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _no_analysis() -> NotFound:

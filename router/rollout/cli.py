@@ -13,18 +13,18 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from handlers.contract.card import parse_card
-from router.result import Gate
-
 from . import values
 from .errors import RolloutError
 from .helm import Helm
 from .operator import operator
-from .plan import Plan
 
+# What only some commands need is imported where they need it: `abort` must not wait for it.
 if TYPE_CHECKING:
+    from router.result import Gate
+
+    from .actions import Rollout
     from .cluster import Cluster
-    from .driver import Rollout
+    from .plan import Plan
 
 app = typer.Typer(no_args_is_help=True, help="Take a candidate from the shadow to being the model, or back.")
 
@@ -49,13 +49,12 @@ PlanFile = Annotated[
 
 
 def _rollout(model: str, release: str, namespace: str, chart: str, helm: str, interval: float = 10) -> Rollout:
-    from .driver import Rollout
+    from .actions import Rollout
 
     return Rollout(model, Helm(release, namespace, chart, helm), _cluster(release, namespace), interval)
 
 
 def _cluster(release: str, namespace: str) -> Cluster:
-    """Imported here, because the client of Kubernetes takes longer to load than other commands to run."""
     from .cluster import Cluster
 
     return Cluster(release, namespace)
@@ -76,6 +75,10 @@ def start(
     interval: Interval = 10,
 ) -> None:
     """Put a candidate beside a model, and take it through the steps to being the model, or abort."""
+    from handlers.contract.card import parse_card
+
+    from .plan import Plan
+
     text = card.read_text(encoding="utf-8")
     declared = parse_card(text, str(card))
     if declared.name != model:
@@ -97,6 +100,8 @@ def resume(
     interval: Interval = 10,
 ) -> None:
     """Go on with a rollout that was paused or killed, at the step that it has reached."""
+    from .plan import Plan
+
     planned, rollout = Plan.load(plan), _rollout(model, release, namespace, chart, helm, interval)
     rollout.cluster.take(model)
     _drive(rollout, planned)
@@ -153,6 +158,8 @@ def status(
     output: Annotated[Output, typer.Option()] = Output.TABLE,
 ) -> None:
     """Tell where a rollout is, who drives it, and what the gates say."""
+    from router.result import Gate
+
     rollout = _rollout(model, release, namespace, "", helm)
     candidate = values.candidate_of(rollout.helm.values(), model)
     if candidate is None:
@@ -195,8 +202,10 @@ def history(
 
 
 def _drive(rollout: Rollout, plan: Plan) -> None:
+    from .driver import Driver
+
     with Live(console=Console(), refresh_per_second=2) as live:
-        rollout.go_on(plan, lambda where, gates: live.update(_table(gates, f"{rollout.model} {where}")))
+        Driver(rollout, plan, lambda where, gates: live.update(_table(gates, f"{rollout.model} {where}"))).go_on()
     print(f"{rollout.model} is promoted; values of the release, for GitOps:\n{_gitops(rollout)}")
 
 

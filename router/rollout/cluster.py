@@ -12,7 +12,7 @@ import kubernetes
 from kubernetes.client import ApiException
 from kubernetes.stream import portforward
 
-from router.kubernetes import CARD_ANNOTATION, GROUP, PLURAL, VERSION
+from router.kserve import CARD_ANNOTATION, GROUP, PLURAL, VERSION
 
 from .errors import RolloutError
 from .operator import operator

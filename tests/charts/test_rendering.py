@@ -69,7 +69,7 @@ def test_each_card_of_the_model_store_is_stamped_on_a_service_of_its_name(render
 
 
 def test_the_router_s_selector_finds_the_services(rendered: list[Object]) -> None:
-    from router.kubernetes import CARD_ANNOTATION, SELECTOR, VARIANT_ANNOTATION
+    from router.kserve import CARD_ANNOTATION, SELECTOR, VARIANT_ANNOTATION
 
     key, _, value = SELECTOR.partition("=")
     for service in of_kind(rendered, "InferenceService"):

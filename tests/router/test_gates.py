@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.gates import RULES, Rule, judge, verdict
-from router.result import Agreement, Comparison
+from router.gates import DISAGREED, ERROR, REVIEWS, RULES, Rule, judge, judge_readers, judge_reviews, verdict
+from router.result import Agreement, Comparison, Verdict, VersionReview
 
 SAME = Agreement(flipped=False, drift=0.01, heat_correlation=0.99)
 RULE = Rule("bad", 0.01, 0.1)
@@ -77,3 +77,46 @@ def test_a_worse_candidate_fails_by_the_gate_that_it_is_worse_in(gate: str, wors
 def test_nothing_is_judged_by_the_time_of_a_few_requests() -> None:
     assert "latency" not in judge([comparison(candidate_ms=1000.0)] * 20)
     assert verdict(judge([])) == "undecided"
+
+
+@pytest.mark.parametrize("weight", [5, 50, 75])
+@pytest.mark.parametrize(("times", "wrong"), [(1.0, "failed"), (DISAGREED, "passed")])
+def test_readers_are_misunderstood_as_rarely_as_promised(weight: int, times: float, wrong: str) -> None:
+    random = np.random.default_rng(weight)
+    verdicts = []
+    for _ in range(ROLLOUTS):
+        candidate = random.random(10_000) < weight / 100
+        disagreed = random.random(len(candidate)) < np.where(candidate, 0.1 * times, 0.1)
+        verdicts.append(judge_readers(candidate, disagreed).verdict)
+    assert verdicts.count(wrong) <= ERROR * ROLLOUTS + 3 * (ERROR * (1 - ERROR) * ROLLOUTS) ** 0.5
+
+
+def test_readers_who_see_one_version_only_say_nothing_of_the_other() -> None:
+    for candidate in (True, False):
+        assert judge_readers([candidate] * 500, [True] * 500).verdict == "undecided"
+
+
+def test_readers_can_fail_a_candidate_and_hold_none_up() -> None:
+    def reviews(*said: Verdict) -> list[VersionReview]:
+        moment = datetime(2026, 1, 1, tzinfo=UTC)
+        return [
+            VersionReview(variant=variant, verdict=verdict, created=moment)
+            for verdict in said
+            for variant in ("stable", "canary")
+        ]
+
+    passed = judge([comparison()] * 800)
+    silent = judge_reviews([])
+    assert (silent.verdict, silent.requests) == ("undecided", 0)
+    assert verdict(passed | {REVIEWS: silent}) == "passed"
+    assert verdict({REVIEWS: judge_reviews(reviews(*["agree", "disagree"] * 60))}) == "undecided"
+    disagreed = [
+        review.model_copy(update={"verdict": "disagree" if review.variant == "canary" else "agree"})
+        for review in reviews(*["agree"] * 60)
+    ]
+    failed = judge_reviews(disagreed)
+    assert failed.verdict == "failed"
+    assert failed.bad == failed.requests < 60
+    assert verdict(passed | {REVIEWS: failed}) == "failed"
+    unsure = [review.model_copy(update={"verdict": "unsure"}) for review in disagreed]
+    assert judge_reviews(unsure).verdict == "undecided"

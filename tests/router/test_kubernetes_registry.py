@@ -16,7 +16,8 @@ import kubernetes
 import pytest
 from paths import STORE
 
-from router.kubernetes import CARD_ANNOTATION, VARIANT_ANNOTATION, KubernetesRegistry
+from router.kserve import CARD_ANNOTATION, VARIANT_ANNOTATION
+from router.kubernetes import KubernetesRegistry
 
 Service = dict[str, Any]
 TRAFFIC = "dokuei-traffic"

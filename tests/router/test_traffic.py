@@ -235,9 +235,29 @@ def test_the_version_that_does_not_answer_is_asked_too_and_seen_by_nobody(
     assert known["agreement"]["drift"]["p95"] == 0, "the same graph"
     assert known["agreement"]["heat_correlation"]["p5"] == 1
     assert min(known["stable_ms"]["p5"], known["candidate_ms"]["p5"]) > 0
-    assert set(known["gates"]) == {"errors", "flips", "drift", "heat_maps"}, "two requests say nothing of the latency"
+    two = {"errors", "flips", "drift", "heat_maps", "reviews"}
+    assert set(known["gates"]) == two, "two requests say nothing of the latency"
     listed = client.get("/api/analyses").json()["items"]
     assert len(listed) == 2, "no analysis of the other version's"
+
+
+def test_what_readers_think_of_both_versions_is_told_without_their_studies(
+    router: tuple[httpx.Client, Fixed], next_version: tuple[Card, str], samples: Path
+) -> None:
+    client, registry = router
+    card, url = next_version
+    served = list(registry.served)
+    for weight, verdict in ((0, "agree"), (100, "disagree")):
+        registry.served = [*served, ServedModel(card, url, "light", "canary", weight=weight)]
+        read = send(client, (samples / "chest-xray.dcm").read_bytes())
+        client.put(f"/api/analyses/{read['id']}/review", json={"verdict": verdict, "reason": "r"}).raise_for_status()
+    items = client.get(f"/api/rollouts/{NAME}/reviews").raise_for_status().json()["items"]
+    assert [(each["variant"], each["verdict"]) for each in items] == [("stable", "agree"), ("canary", "disagree")]
+    assert set(items[0]) == {"variant", "verdict", "created"}
+    later = client.get(f"/api/rollouts/{NAME}/reviews", params={"since": items[1]["created"]}).json()["items"]
+    assert later == items[1:]
+    gate = client.get(f"/api/rollouts/{NAME}").json()["gates"]["reviews"]
+    assert (gate["verdict"], gate["bad"], gate["requests"]) == ("undecided", 1, 1)
 
 
 def test_a_candidate_that_does_not_answer_delays_nobody_and_is_counted(

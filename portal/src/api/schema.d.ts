@@ -290,6 +290,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rollouts/{model}/reviews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What readers thought of results of both versions, oldest first
+         * @description Verdicts alone, without the analyses they are of.
+         */
+        get: operations["get_version_reviews_api_rollouts__model__reviews_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -540,7 +560,7 @@ export interface components {
             };
             /**
              * Verdict
-             * @description Failed where one gate is, passed where all are
+             * @description Failed where one gate is, passed where all but `reviews` are
              * @enum {string}
              */
             verdict: "passed" | "failed" | "undecided";
@@ -602,7 +622,7 @@ export interface components {
         };
         /**
          * Gate
-         * @description One share of bad requests, and what a sequential test says of it.
+         * @description One share of bad requests, or of a candidate's reviews, and what a sequential test says of it.
          */
         Gate: {
             /**
@@ -625,7 +645,10 @@ export interface components {
              * @description Which requests are bad
              */
             means: string;
-            /** Acceptable */
+            /**
+             * Acceptable
+             * @description A share; of `reviews`: times the stable version's
+             */
             acceptable: number;
             /** Unacceptable */
             unacceptable: number;
@@ -953,6 +976,36 @@ export interface components {
             p50: number;
             /** P95 */
             p95: number;
+        };
+        /**
+         * VersionReview
+         * @description What a reader thought of a result of one of the two versions. It names no study and no analysis.
+         */
+        VersionReview: {
+            /**
+             * Variant
+             * @description Of the version that gave the result
+             * @enum {string}
+             */
+            variant: "stable" | "canary";
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "agree" | "disagree" | "unsure";
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+        };
+        /**
+         * VersionReviewList
+         * @description Reviews of both versions, the oldest first.
+         */
+        VersionReviewList: {
+            /** Items */
+            items: components["schemas"]["VersionReview"][];
         };
     };
     responses: never;
@@ -2226,7 +2279,7 @@ export interface operations {
     get_comparisons_api_rollouts__model__comparisons_get: {
         parameters: {
             query?: {
-                /** @description Only what was compared from this moment on */
+                /** @description Only from this moment on */
                 since?: string | null;
             };
             header?: never;
@@ -2244,6 +2297,91 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ComparisonList"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    get_version_reviews_api_rollouts__model__reviews_get: {
+        parameters: {
+            query?: {
+                /** @description Only from this moment on */
+                since?: string | null;
+            };
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionReviewList"];
                 };
             };
             /** @description A problem (RFC 9457) */

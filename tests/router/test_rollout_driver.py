@@ -1,0 +1,150 @@
+"""The driver of a rollout takes a candidate away where it has to; what it drives is kept in memory here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from router.result import Agreement, Comparison, VersionReview
+from router.rollout.actions import Rollout
+from router.rollout.cluster import Cluster
+from router.rollout.driver import Driver
+from router.rollout.errors import RolloutError
+from router.rollout.helm import Helm
+from router.rollout.plan import Plan
+from router.rollout.values import Values, candidate_of
+
+MODEL = "m"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GOOD = Comparison(
+    model=MODEL, version="2", stable="1", created=NOW, shown="stable", outcome="ok",
+    agreement=Agreement(flipped=False, drift=0.0, heat_correlation=1.0), stable_ms=20, candidate_ms=20,
+)  # fmt: skip
+
+
+class MemoryHelm:
+    """A release with one model and its candidate."""
+
+    def __init__(self) -> None:
+        self.given: Values = {"models": {MODEL: {"canary": {"card": "next", "weight": 0, "shadow": 0}}}}
+        self.told: list[str] = []
+
+    def values(self) -> Values:
+        return self.given
+
+    def upgrade(self, given: Values, why: str) -> None:
+        self.given = given
+        self.told.append(why)
+
+
+class MemoryCluster:
+    """A cluster whose router answers as told."""
+
+    def __init__(self, answers: Callable[[str], dict[str, Any]]) -> None:
+        self.ask_router = lambda path, **_: answers(path.removeprefix(f"/api/rollouts/{MODEL}"))
+        self.kept = True
+        self.taken_away = False
+
+    def renew(self, _: str) -> None:
+        if not self.kept:
+            raise RolloutError("the rollout was stopped by its pause")
+
+    def release_lease(self, _: str) -> None:
+        self.kept = False
+
+    def take_traffic_away(self, _: str) -> None:
+        self.taken_away = True
+
+    def served_by_newest(self, _: str) -> bool:
+        return True
+
+    def tell(self, *_: object, **__: object) -> None:
+        """Nobody listens."""
+
+
+def drive(
+    answers: Callable[[str], dict[str, Any]], watch: Callable[[str], None] = lambda _: None
+) -> tuple[MemoryHelm, MemoryCluster, str | None]:
+    """Drive a rollout to its end: the release and the cluster after it, and why it failed."""
+    helm, cluster = MemoryHelm(), MemoryCluster(answers)
+    rollout = Rollout(MODEL, cast(Helm, helm), cast(Cluster, cluster), interval=0.01, ready_seconds=0.2)
+    try:
+        Driver(rollout, Plan(), lambda where, _: watch(where)).go_on()
+    except RolloutError as error:
+        return helm, cluster, str(error)
+    return helm, cluster, None
+
+
+def answering(
+    *, ready: bool = True, comparisons: int = 0, reviews: int = 0, **candidate: Any
+) -> Callable[[str], dict[str, Any]]:
+    """A router that has compared so many studies without a fault, and reviews that disagree with the candidate."""
+    known = {"ready": ready, "refused": [], **candidate}
+    said = [
+        VersionReview(variant=variant, verdict=verdict, created=NOW).model_dump(mode="json")
+        for _ in range(reviews)
+        for variant, verdict in (("stable", "agree"), ("canary", "disagree"))
+    ]
+    compared = [GOOD.model_dump(mode="json")] * comparisons
+    return lambda path: {"": known, "/comparisons": {"items": compared}, "/reviews": {"items": said}}[path]
+
+
+def test_a_candidate_without_fault_is_promoted_through_every_step() -> None:
+    seen: list[str] = []
+    helm, cluster, why = drive(answering(comparisons=600), seen.append)
+    assert why is None
+    assert [step.removeprefix("at ") for step in seen[1:]] == ["the shadow", "5 %", "25 %", "50 %", "100 %"]
+    assert helm.given["models"][MODEL] == {"card": "next"}
+    assert not cluster.taken_away
+
+
+@pytest.mark.parametrize(
+    ("router", "because"),
+    [
+        (answering(ready=False), "before any study: the candidate is not Ready after 0 s"),
+        (answering(refused=["labels"]), "before any study: its card differs in labels"),
+        (answering(comparisons=600, reviews=40), r"at the shadow by reviews \(\d+ of \d+: a reader disagreed"),
+    ],
+)
+def test_a_candidate_that_cannot_be_trusted_is_taken_away(
+    router: Callable[[str], dict[str, Any]], because: str
+) -> None:
+    helm, cluster, why = drive(router)
+    assert why is not None
+    assert re.match(f"aborted {because}", why)
+    assert cluster.taken_away
+    assert candidate_of(helm.given, MODEL) is None
+    assert helm.told[-1].startswith("rollout of m: aborted: ")
+
+
+def test_a_candidate_that_stops_to_be_ready_in_a_step_is_taken_away() -> None:
+    there, gone = answering(), answering(ready=False)
+    looks = 0
+
+    def router(path: str) -> dict[str, Any]:
+        nonlocal looks
+        looks += path == ""
+        return (there if looks < 2 else gone)(path)
+
+    helm, cluster, why = drive(router)
+    assert why == "aborted at the shadow: the candidate has not been Ready for 0 s; the stable version reads everything"
+    assert cluster.taken_away
+    assert candidate_of(helm.given, MODEL) is None
+
+
+def test_who_loses_the_lease_changes_nothing_more() -> None:
+    helm, cluster = MemoryHelm(), MemoryCluster(answering())
+
+    def watch(where: str, _: object) -> None:
+        if where == "at the shadow":
+            cluster.release_lease(MODEL)
+
+    rollout = Rollout(MODEL, cast(Helm, helm), cast(Cluster, cluster), interval=0.01, ready_seconds=5)
+    with pytest.raises(RolloutError, match="stopped by its pause"):
+        Driver(rollout, Plan(), watch).go_on()
+    assert helm.told == ["rollout of m: the candidate is at the shadow"]
+    assert not cluster.taken_away
