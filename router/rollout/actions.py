@@ -76,6 +76,8 @@ class Rollout:
     def abort(self, why: str) -> None:
         """Let the stable version read everything, at once; then take the candidate away.
 
+        Where a promotion has begun, the model becomes again what it was, as soon as its pods have started.
+
         Raises:
             RolloutError: Helm cannot be told; the traffic is back all the same.
         """
@@ -84,7 +86,8 @@ class Rollout:
         self.cluster.tell(self.model, "RolloutAborted", why, warning=True)
         given = self.helm.values()
         if changed.candidate_of(given, self.model) is not None:
-            self.helm.upgrade(changed.without_candidate(given, self.model), self._described(f"aborted: {why}"))
+            before = self._before_its_promotion(given)
+            self.helm.upgrade(changed.without_candidate(before, self.model), self._described(f"aborted: {why}"))
 
     def deadline(self) -> float:
         """When pods have to be there that are not now."""
@@ -108,6 +111,15 @@ class Rollout:
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, LEASE_SECONDS / 3))
             self.keep()
+
+    def _before_its_promotion(self, given: changed.Values) -> changed.Values:
+        """With the model as it was, where a promotion has begun and was not finished."""
+        if changed.is_promoted(given, self.model):
+            for revision in reversed(self.helm.history()):
+                earlier = self.helm.values(revision["revision"])
+                if not changed.is_promoted(earlier, self.model):
+                    return changed.with_model_of(given, earlier, self.model)
+        return given
 
     def _upgrade(self, given: changed.Values, reason: str, what: str) -> None:
         self.keep()

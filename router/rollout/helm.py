@@ -33,13 +33,14 @@ class Helm:
     chart: str
     program: str = "helm"
 
-    def values(self) -> Values:
-        """The values that were given for the release.
+    def values(self, revision: int | None = None) -> Values:
+        """The values that were given for the release; with `revision`, those of an earlier one.
 
         Raises:
-            RolloutError: there is no such release, or no cluster answers.
+            RolloutError: there is no such release or revision, or no cluster answers.
         """
-        found: Values | None = json.loads(self._run("get", "values", self.release, "--output", "json"))
+        of = () if revision is None else ("--revision", str(revision))
+        found: Values | None = json.loads(self._run("get", "values", self.release, *of, "--output", "json"))
         return found or {}
 
     def upgrade(self, values: Values, why: str) -> None:

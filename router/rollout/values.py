@@ -39,6 +39,21 @@ def promoted(values: Values, model: str) -> Values:
     return changed
 
 
+def is_promoted(values: Values, model: str) -> bool:
+    """Whether the model is what its candidate is: a promotion has begun."""
+    given, candidate = values.get("models", {}).get(model) or {}, candidate_of(values, model)
+    return candidate is not None and all(
+        given.get(key) == value for key, value in candidate.items() if key not in OF_THE_ROLLOUT
+    )
+
+
+def with_model_of(values: Values, earlier: Values, model: str) -> Values:
+    """With the model as it was, its candidate too."""
+    changed, _ = _model(values, model)
+    changed["models"][model] = _model(earlier, model)[1]
+    return changed
+
+
 def without_candidate(values: Values, model: str) -> Values:
     """Without the candidate."""
     changed, given = _model(values, model)

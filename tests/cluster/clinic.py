@@ -18,6 +18,7 @@ from pydicom.uid import generate_uid
 from release import eventually
 
 SENDERS = 3
+LEAST_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Clinic:
     def read_since(self, moment: float, times: int) -> set[tuple[str, str]]:
         """Each study with the variants that read it after a moment, once each was read so many times."""
         enough = times * len(self.studies)
-        eventually(lambda: len(self.since(moment)) >= enough, f"{enough} answers")
+        eventually(lambda: len(self.since(moment)) >= enough, f"{enough} answers", LEAST_SECONDS + enough)
         return {(answer.key, answer.variant) for answer in self.since(moment)}
 
 

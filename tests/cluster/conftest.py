@@ -20,6 +20,7 @@ Install = Callable[..., Release]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--proof", type=Path, help="write there what was shown and measured")
+    parser.addoption("--uploads", type=int, default=400, help="while weights change (default: %(default)s)")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

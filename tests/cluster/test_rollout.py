@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import yaml
@@ -73,26 +73,24 @@ def rollout(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
 
 
-Start = Callable[[str], subprocess.Popen[str]]
+class Start(Protocol):
+    """Starts the rollout of a candidate, or goes on with it, and does not wait."""
+
+    def __call__(self, what: str, how: str = "start") -> subprocess.Popen[str]: ...
 
 
 @pytest.fixture
 def start(candidates: dict[str, Path], tmp_path: Path) -> Iterator[Start]:
-    """Starts a rollout of a candidate, and goes on."""
+    """Ends with the test what it has started."""
     plan = tmp_path / "plan.yaml"
     plan.write_text(yaml.safe_dump(PLAN))
     started = []
 
-    def run(what: str) -> subprocess.Popen[str]:
-        options = (
-            f"--card={candidates[what] / 'card.yaml'}",
-            f"--storage-uri=pvc://{ARCHIVES_CLAIM}/{what}",
-            f"--chart={CHART}",
-            f"--plan={plan}",
-            "--interval=1",
-        )
+    def run(what: str, how: str = "start") -> subprocess.Popen[str]:
+        card = (f"--card={candidates[what] / 'card.yaml'}", f"--storage-uri=pvc://{ARCHIVES_CLAIM}/{what}")
+        options = (*(card if how == "start" else ()), f"--chart={CHART}", f"--plan={plan}", "--interval=1")
         process = subprocess.Popen(
-            command("start", *options), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command(how, *options), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         started.append(process)
         return process
@@ -103,9 +101,23 @@ def start(candidates: dict[str, Path], tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def history() -> list[str]:
-    """What was done, in words."""
-    return [step["description"] for step in json.loads(rollout("history", "--output=json").stdout)]
+def history(after: int = 0) -> list[str]:
+    """What was done after a revision, in words."""
+    return [told["description"] for told in revisions() if told["revision"] > after]
+
+
+def revisions() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(rollout("history", "--output=json").stdout)
+    return found
+
+
+def last_revision() -> int:
+    return max((told["revision"] for told in revisions()), default=0)
+
+
+def wait_for(step: str, after: int) -> None:
+    """Wait until a rollout that began after a revision has come to a step."""
+    eventually(lambda: any(told.endswith(step) for told in history(after)), step, pause=0.5)
 
 
 def status() -> dict[str, Any]:
@@ -132,33 +144,58 @@ def test_a_worse_candidate_is_taken_away_by_the_gate_it_fails(
     assert f"{MODEL}-canary" not in {each["metadata"]["name"] for each in objects("inferenceservices", NAMESPACE)}
 
 
-def test_a_rollout_that_was_killed_can_be_told_of_and_aborted_and_one_operator_acts(
-    release: Release, start: Start, samples: Path
-) -> None:
-    first = start("the same")
+def test_one_operator_acts(release: Release, start: Start) -> None:  # noqa: ARG001
+    start("the same")
     eventually(lambda: status().get("driver"), "the rollout", pause=2)
     said, _ = start("the same").communicate(timeout=60)
     assert "is rolling out" in said
+    assert rollout("abort", f"--chart={CHART}").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "a candidate is there",
+        "the candidate is at the shadow",
+        "the candidate is at 50 %",
+        "the candidate reads everything",
+        "the model becomes what the candidate is",
+    ],
+)
+def test_a_rollout_that_was_killed_at_any_step_can_be_told_of_and_aborted(
+    release: Release, start: Start, samples: Path, step: str
+) -> None:
+    before, revision = release.served()[MODEL]["version"], last_revision()
     clinic = Clinic(release.address("dokuei-router"), studies(samples / "chest-xray.dcm", 12))
     with clinic.open():
-        eventually(lambda: "canary" in clinic.variants_since(0), "the candidate's answers")
+        first = start("the same")
+        wait_for(step, revision)
         first.send_signal(signal.SIGKILL)
-        assert status()["candidate"] == VERSIONS["the same"]
+        eventually(lambda: status().get("candidate") == VERSIONS["the same"], "the candidate's status", pause=1)
         aborting = time.monotonic()
         aborted = subprocess.Popen(command("abort", f"--chart={CHART}", "--why=too risky"), cwd=ROOT)
         assert clinic.read_since(aborting + ABORT_SECONDS, times=1) == {(key, "stable") for key in clinic.studies}
         assert aborted.wait(120) == 0
+        release.wait()
     assert clinic.problems == []
     assert "aborted: too risky" in history()[-1]
+    assert release.served()[MODEL]["version"] == before
 
 
-def test_a_good_candidate_becomes_the_model_without_a_cold_gap(
+def test_a_good_candidate_becomes_the_model_without_a_cold_gap_also_after_a_pause(
     release: Release, start: Start, samples: Path, record_property: Callable[[str, object], None]
 ) -> None:
     clinic = Clinic(release.address("dokuei-router"), studies(samples / "chest-xray.dcm", 12))
-    began = time.monotonic()
+    began, revision = time.monotonic(), last_revision()
     with clinic.open():
-        said, _ = start("the same").communicate(timeout=600)
+        first = start("the same")
+        wait_for("at 50 %", revision)
+        assert rollout("pause").returncode == 0
+        said, _ = first.communicate(timeout=60)
+        assert "the rollout was stopped by its pause" in " ".join(said.split())
+        paused = status()
+        assert (paused["driver"], paused["weight"]) == (None, 50)
+        said, _ = start("the same", "resume").communicate(timeout=600)
         ended = time.monotonic()
         clinic.read_since(ended, times=1)
     assert clinic.problems == []

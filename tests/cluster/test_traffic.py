@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ MODEL = "chest-xray-pneumonia"
 VERSION = "9.9.9"
 WITHOUT_BRAIN = ("--set=modelDefaults.runtime=onnx", "--set=models.brain-mri-tumour.enabled=false")
 EFFECT_SECONDS = 2
+TIMES = 2
+"""Each study is read so often at each weight, to see one that flips back."""
 STEPS = (5, 25, 50, 100)
 
 
@@ -75,15 +78,16 @@ def rollout(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ro
 
 
 def test_studies_go_over_to_the_candidate_and_come_back_without_a_request_lost(
-    rollout: Rollout, samples: Path, record_property: Callable[[str, object], None]
+    rollout: Rollout, samples: Path, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
 ) -> None:
-    clinic, before = rollout.clinic(samples, 40), rollout.pods()
+    count = math.ceil(pytestconfig.getoption("--uploads") / (TIMES * (len(STEPS) + 1)))
+    clinic, before = rollout.clinic(samples, count), rollout.pods()
     with clinic.open():
         for weight in (*STEPS, 0):
             rollout.weigh(weight)
             effective = time.monotonic() + EFFECT_SECONDS
             due = {(key, "canary" if place(MODEL, VERSION, key) < weight else "stable") for key in clinic.studies}
-            assert clinic.read_since(effective, times=2) == due, weight
+            assert clinic.read_since(effective, times=TIMES) == due, weight
     assert clinic.problems == []
     assert rollout.pods() == before, "a weight starts no pod anew"
     record_property(

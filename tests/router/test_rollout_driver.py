@@ -30,14 +30,22 @@ class MemoryHelm:
     """A release with one model and its candidate."""
 
     def __init__(self) -> None:
-        self.given: Values = {"models": {MODEL: {"canary": {"card": "next", "weight": 0, "shadow": 0}}}}
+        candidate = {"card": "next", "weight": 0, "shadow": 0}
+        self.revisions: list[Values] = [{"models": {MODEL: {"card": "first", "canary": candidate}}}]
         self.told: list[str] = []
 
-    def values(self) -> Values:
-        return self.given
+    @property
+    def given(self) -> Values:
+        return self.revisions[-1]
+
+    def values(self, revision: int = 0) -> Values:
+        return self.revisions[revision - 1]
+
+    def history(self) -> list[dict[str, Any]]:
+        return [{"revision": number} for number in range(1, len(self.revisions) + 1)]
 
     def upgrade(self, given: Values, why: str) -> None:
-        self.given = given
+        self.revisions.append(given)
         self.told.append(why)
 
 
@@ -134,6 +142,18 @@ def test_a_candidate_that_stops_to_be_ready_in_a_step_is_taken_away() -> None:
     assert why == "aborted at the shadow: the candidate has not been Ready for 0 s; the stable version reads everything"
     assert cluster.taken_away
     assert candidate_of(helm.given, MODEL) is None
+
+
+def test_a_promotion_that_has_begun_is_aborted_to_the_model_that_was() -> None:
+    helm, cluster = MemoryHelm(), MemoryCluster(answering())
+    cluster.served_by_newest = lambda _: False  # type: ignore[method-assign]
+    rollout = Rollout(MODEL, cast(Helm, helm), cast(Cluster, cluster), interval=0.01, ready_seconds=0.1)
+    with pytest.raises(RolloutError, match="the new pods of m are not there"):
+        rollout.promote()
+    assert helm.given["models"][MODEL]["card"] == "next"
+    rollout.abort("by hand")
+    assert helm.given["models"][MODEL] == {"card": "first"}
+    assert cluster.taken_away
 
 
 def test_who_loses_the_lease_changes_nothing_more() -> None:

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from router.rollout.values import candidate_of, promoted, with_candidate, with_split, without_candidate
+from router.rollout.values import (
+    candidate_of,
+    is_promoted,
+    promoted,
+    with_candidate,
+    with_model_of,
+    with_split,
+    without_candidate,
+)
 
 MODEL = "chest-xray-pneumonia"
 CANDIDATE = {
@@ -44,3 +52,14 @@ def test_what_is_promoted_is_served_as_the_candidate_was_and_as_often_as_the_mod
 def test_a_candidate_from_the_image_of_its_version_leaves_no_old_archive_behind() -> None:
     image = {"card": CANDIDATE["card"]}
     assert "storageUri" not in promoted(with_candidate(GIVEN[2], MODEL, image), MODEL)["models"][MODEL]
+
+
+@pytest.mark.parametrize("given", GIVEN)
+def test_a_promotion_that_has_begun_is_seen_and_taken_back(given: dict[str, Any]) -> None:
+    there = with_split(with_candidate(given, MODEL, CANDIDATE), MODEL, 100, 0)
+    half = promoted(there, MODEL)
+    assert [is_promoted(values, MODEL) for values in (given, there, half)] == [False, False, True]
+    half["other"] = 1
+    back = with_model_of(half, there, MODEL)
+    assert back.pop("other") == 1
+    assert back == there
