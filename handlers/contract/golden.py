@@ -21,7 +21,7 @@ from .errors import ArchiveError, GoldenError
 
 GOLDEN_FILE = "golden.npz"
 TOLERANCE = 0.02
-"""Largest difference of an output: of numbers, as a share of the largest; of a mask, as a share of its area.
+"""Largest difference of an output: of numbers, as a share of the largest, if there is any but 0; of a mask, of its area.
 
 Processors round differently, by far less; GPUs that multiply in TF32 by up to a few thousandths.
 """
@@ -54,7 +54,7 @@ class Golden:
             if np.issubdtype(expected.dtype, np.integer):
                 difference = float(apart.sum() / max(1, expected.sum(dtype=np.float64)))
             else:
-                difference = float(apart.max() / np.abs(expected).max())
+                difference = float(apart.max() / (np.abs(expected).max() or 1))
             if not difference <= TOLERANCE:
                 raise GoldenError(
                     f"golden set: output {name} differs by {difference:.1%} from what it was when the archive was "

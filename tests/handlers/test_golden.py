@@ -67,6 +67,14 @@ def test_a_server_that_answers_as_it_was_verified_to_starts(folder: Path) -> Non
     load_handler(with_golden(folder, Golden(IMAGES, rounded)))
 
 
+def test_a_heat_map_without_heat_is_compared_too(folder: Path) -> None:
+    cold = {name: np.zeros_like(values) for name, values in load_handler(find_archive(folder)).predict(IMAGES).items()}
+    known = Golden(IMAGES, cold)
+    known.check(cold)
+    with pytest.raises(GoldenError, match="output heatmap differs by 100"):
+        known.check({**cold, "heatmap": cold["heatmap"] + 1})
+
+
 @pytest.mark.parametrize("output", ["probabilities", "heatmap"])
 def test_a_server_that_answers_otherwise_does_not_start(folder: Path, output: str) -> None:
     outputs = dict(load_handler(find_archive(folder)).predict(IMAGES))
