@@ -21,7 +21,7 @@ from .errors import ArchiveError, GoldenError
 
 GOLDEN_FILE = "golden.npz"
 TOLERANCE = 0.02
-"""Largest difference of an output: of numbers, as a share of the largest, if there is any but 0; of a mask, of its area.
+"""Largest difference of an output: of numbers, as a share of the largest, unless all are 0; of a mask, of its area.
 
 Processors round differently, by far less; GPUs that multiply in TF32 by up to a few thousandths.
 """

@@ -21,6 +21,9 @@ from training.record import trained_on
 
 COMMAND = [sys.executable, "-m", "training.train"]
 
+# Up to three trainings a test, which share the processors with whatever else is built.
+pytestmark = pytest.mark.timeout(1200)
+
 
 def arguments(model: str, data: Path, out: Path, epochs: int) -> list[str]:
     return [*COMMAND, model, "--data", str(data), "--out", str(out), "--epochs", str(epochs)]
