@@ -50,8 +50,13 @@ def up() -> None:
 
 
 def test(arguments: Sequence[str], kubeconfig: Path | None) -> int:
-    """Run the tests on a new cluster, and take it away again; or on the cluster of `kubeconfig`."""
-    command = [sys.executable, "-m", "pytest", "tests/cluster", f"--timeout={TEST_SECONDS}", *arguments]
+    """Run the tests, or those that `arguments` name, on a new cluster, and take it away again; or on another's."""
+    named = any(Path(argument.partition("::")[0]).exists() for argument in arguments)
+    command = [
+        *(sys.executable, "-m", "pytest", f"--timeout={TEST_SECONDS}"),
+        *([] if named else ["tests/cluster"]),
+        *arguments,
+    ]
     if kubeconfig is not None:
         programs.build(("kubectl",))
         environment = {**os.environ, "KUBECONFIG": str(kubeconfig.resolve(strict=True))}
