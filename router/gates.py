@@ -4,7 +4,8 @@ Each gate watches one share of bad requests, and compares two hypotheses about i
 and the unacceptable share of its rule. Wald's sequential probability ratio test may be looked at after every request:
 the chance to fail a candidate of the acceptable share stays below `ERROR`, and so does that to pass one of the
 unacceptable (Wald 1945, "Sequential Tests of Statistical Hypotheses"). A share between them is decided late, and may go
-either way.
+either way. A gate that has passed can still fail while others are waited for: that a likelihood ratio ever comes so
+high is as unlikely of an acceptable share, however long one looks (Ville 1939).
 
 What readers say of both versions is a gate of its own, `REVIEWS`. They say something when they like, so a rollout does
 not wait for it: this gate can only fail.
@@ -52,7 +53,7 @@ class Rule:
     unacceptable: float
 
     def judge(self, requests: Sequence[bool] | NDArray[np.bool_], error: float = ERROR) -> Gate:
-        """The verdict that falls first as requests come in, bad (true) or good, and what it took.
+        """The verdict on requests as they came in, bad (true) or good, and what it took.
 
         Args:
             error: chance of each of the two wrong verdicts.
@@ -60,7 +61,7 @@ class Rule:
         bad = np.asarray(requests, dtype=bool)
         worse = math.log(self.unacceptable / self.acceptable)
         better = math.log((1 - self.unacceptable) / (1 - self.acceptable))
-        said, seen = _first_verdict(np.where(bad, worse, better), error)
+        said, seen = _verdict(np.where(bad, worse, better), error)
         return Gate(
             verdict=said,
             bad=int(bad[:seen].sum()),
@@ -71,14 +72,15 @@ class Rule:
         )
 
 
-def _first_verdict(evidence: NDArray[np.float64], error: float) -> tuple[Verdicts, int]:
-    """What the test says as soon as it says something, and after how many of these log-likelihood ratios."""
+def _verdict(evidence: NDArray[np.float64], error: float) -> tuple[Verdicts, int]:
+    """What the test says, and after how many of these log-likelihood ratios it did."""
     bound = math.log((1 - error) / error)
     total = np.cumsum(evidence)
-    crossed = np.flatnonzero(np.abs(total) >= bound)
-    if not crossed.size:
-        return "undecided", len(total)
-    return "failed" if total[crossed[0]] > 0 else "passed", int(crossed[0]) + 1
+    outcomes: tuple[tuple[Verdicts, NDArray[np.bool_]], ...] = (("failed", total >= bound), ("passed", total <= -bound))
+    for said, crossed in outcomes:
+        if crossed.any():
+            return said, int(crossed.argmax()) + 1
+    return "undecided", len(total)
 
 
 RULES: dict[str, Rule] = {
@@ -137,7 +139,7 @@ def judge_readers(
     w = np.cumsum(candidate) / np.arange(1, len(candidate) + 1)
     often = 1 + (DISAGREED - 1) * w  # As often as before the candidate, once w of the reviews are of it.
     evidence = np.where(disagree, np.log(np.where(candidate, DISAGREED, 1) / often), 0)
-    said, seen = _first_verdict(evidence, error)
+    said, seen = _verdict(evidence, error)
     return Gate(
         verdict=said,
         bad=int((candidate & disagree)[:seen].sum()),

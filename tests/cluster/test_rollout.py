@@ -27,7 +27,7 @@ PLAN = {
     "steps": [0, 50, 100],
     "error": 0.1,
     "gates": {
-        "errors": {"acceptable": 0.01, "unacceptable": 0.2},
+        "errors": {"acceptable": 0.001, "unacceptable": 0.02},
         # On a node of two processors one request in many is slow, whoever answers.
         "latency": {"acceptable": 0.2, "unacceptable": 0.9},
         "flips": {"acceptable": 0.001, "unacceptable": 0.02},

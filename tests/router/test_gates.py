@@ -27,10 +27,21 @@ def comparison(**changes: Any) -> Comparison:
 
 
 @given(st.lists(st.booleans(), max_size=400), st.lists(st.booleans(), max_size=50))
-def test_a_verdict_that_has_fallen_stays(requests: list[bool], later: list[bool]) -> None:
-    first = RULE.judge(requests)
-    if first.verdict != "undecided":
-        assert RULE.judge(requests + later) == first
+def test_a_gate_that_has_failed_stays_so_and_one_that_has_passed_is_never_undecided_again(
+    requests: list[bool], later: list[bool]
+) -> None:
+    first, then = RULE.judge(requests), RULE.judge(requests + later)
+    if first.verdict == "failed" or then.verdict == "passed" == first.verdict:
+        assert then == first
+    if first.verdict == "passed":
+        assert then.verdict != "undecided"
+
+
+def test_a_gate_that_has_passed_fails_where_the_candidate_gets_worse() -> None:
+    good = [False] * 60
+    assert RULE.judge(good).verdict == "passed"
+    assert RULE.judge([*good, True]).verdict == "passed", "one is not yet worse"
+    assert RULE.judge(good + [True] * 8).verdict == "failed"
 
 
 @pytest.mark.parametrize(("share", "wrong"), [(RULE.acceptable, "failed"), (RULE.unacceptable, "passed")])
