@@ -38,11 +38,18 @@ SHOWN_BURNED_IN = {"no", "not-dicom"}
 
 @dataclass(frozen=True)
 class Order:
-    """What a caller asks for: files, the language of the explanation, and the model, where it is not to be found."""
+    """What a caller asks for.
+
+    Attributes:
+        language: of the explanation.
+        model: where it is not to be found.
+        department: whose study it is to be, where the caller says so.
+    """
 
     files: Sequence[UploadedFile]
     language: Language
     model: str | None = None
+    department: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ class Analyser:
         )
         analysis.timings_ms.update(timings.milliseconds)
         with timings.stage("store"):
-            await self.store.add(analysis, images)
+            await self.store.add(analysis, images, order.department)
         progress("stored")
         self.shadow.compare(study, answered, found.model, timings.milliseconds["inference"])
         telemetry.analysed(analysis, time.perf_counter() - started)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import numpy as np
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 
 from . import events, evidence, pictures, reviews, telemetry, upload
+from .access import Access, User
 from .analysis import Analyser
 from .decode.limits import DecodeLimits
+from .errors import NotAllowed
 from .registry import ServedModel
 from .result import (
     Analysis,
@@ -24,16 +28,18 @@ from .result import (
     Explanation,
     ExplanationRequest,
     Language,
+    Me,
     ModelCardInfo,
     ModelList,
     ProblemDocument,
     Review,
     ReviewRequest,
+    Role,
     Verdict,
     VersionReview,
     VersionReviewList,
 )
-from .store import now
+from .store import Store, now
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
@@ -41,7 +47,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         "description": "A problem (RFC 9457)",
         "content": {"application/problem+json": {}},
     }
-    for status in (400, 404, 413, 422, 502, 503)
+    for status in (400, 401, 403, 404, 413, 422, 502, 503)
 }
 NO_STORE = {"Cache-Control": "no-store"}
 """Pictures of patients are not left in caches."""
@@ -52,9 +58,40 @@ Number = Annotated[int, Path(alias="n", ge=0, description="Of the image in serie
 Since = Annotated[datetime | None, Query(description="Only from this moment on")]
 
 
-def _parts(request: Request) -> Analyser:
-    analyser: Analyser = request.app.state.analyser
-    return analyser
+@dataclass(frozen=True)
+class Asked:
+    """Who asks, and the parts that answer: for them there are no studies but their departments'."""
+
+    user: User
+    parts: Analyser
+
+    @property
+    def store(self) -> Store:
+        """Of the parts."""
+        return self.parts.store
+
+
+def _asked_by(*roles: Role) -> Any:
+    """What a route takes that users of any of these roles may ask."""
+
+    async def asked(request: Request, _token: Annotated[Any, Security(BEARER)]) -> Asked:
+        access: Access = request.app.state.access
+        user = await access.user(request.headers)
+        if not user.roles & set(roles):
+            has = f"is {', '.join(sorted(user.roles))}" if user.roles else "has no role here"
+            raise NotAllowed(f"this needs the role {' or '.join(roles)}, and your account {has}")
+        parts: Analyser = request.app.state.analyser
+        return Asked(user, replace(parts, store=parts.store.within(user.departments)))
+
+    return Depends(asked)
+
+
+BEARER = HTTPBearer(auto_error=False, description="A token of the OpenID Connect provider, where users sign in")
+Reader = Annotated[Asked, _asked_by("viewer", "clinician")]
+Clinician = Annotated[Asked, _asked_by("clinician")]
+Reviews = Annotated[Asked, _asked_by("clinician", "operator")]
+Operator = Annotated[Asked, _asked_by("operator")]
+Anybody = Annotated[Asked, _asked_by(*get_args(Role))]
 
 
 @router.post(
@@ -67,10 +104,10 @@ def _parts(request: Request) -> Analyser:
     "the template's explanation), `words` {text} where an LLM writes, `explanation`, and `error` (a problem) where it "
     "fails.",
 )
-async def create_analysis(request: Request) -> Response:
+async def create_analysis(request: Request, asked: Clinician) -> Response:
     """Receive, analyse, store, answer."""
-    received = await upload.receive(request, DecodeLimits())
-    analyser = _parts(request)
+    received = await upload.receive(request, DecodeLimits(), asked.user.department)
+    analyser = asked.parts
     if _wants_events(request):
         return events.stream(partial(_analyse, analyser, received), NO_STORE)
     with received:
@@ -111,24 +148,24 @@ async def _explain(analyser: Analyser, analysis: Analysis, language: Language, s
 
 @router.get("/analyses", response_model=AnalysisList, summary="List analyses, the newest first")
 async def list_analyses(
-    request: Request,
+    asked: Reader,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     before: Annotated[datetime | None, Query(description="Only analyses created before this moment")] = None,
 ) -> AnalysisList:
     """A page of analyses."""
-    return AnalysisList(items=await _parts(request).store.newest(limit, before))
+    return AnalysisList(items=await asked.store.newest(limit, before))
 
 
 @router.get("/analyses/{id}", response_model=Analysis, summary="One analysis")
-async def get_analysis(request: Request, analysis_id: Id) -> Analysis:
+async def get_analysis(asked: Reader, analysis_id: Id) -> Analysis:
     """The stored analysis."""
-    return await _parts(request).store.get(analysis_id)
+    return await asked.store.get(analysis_id)
 
 
 @router.delete("/analyses/{id}", status_code=204, summary="Delete an analysis with its images")
-async def delete_analysis(request: Request, analysis_id: Id) -> Response:
+async def delete_analysis(asked: Clinician, analysis_id: Id) -> Response:
     """Delete it for good."""
-    await _parts(request).store.delete(analysis_id)
+    await asked.store.delete(analysis_id)
     return Response(status_code=204)
 
 
@@ -139,10 +176,12 @@ async def delete_analysis(request: Request, analysis_id: Id) -> Response:
     description="In another language, or by the LLM after it has not answered. Where it does not, by the template. "
     "With `Accept: text/event-stream` it streams events: `words` {text} as they come, then `explanation`.",
 )
-async def create_explanation(request: Request, analysis_id: Id, wanted: ExplanationRequest) -> Response:
+async def create_explanation(
+    request: Request, asked: Clinician, analysis_id: Id, wanted: ExplanationRequest
+) -> Response:
     """The new explanation, in the place of the earlier one."""
-    analyser = _parts(request)
-    analysis = await analyser.store.get(analysis_id)
+    analyser = asked.parts
+    analysis = await asked.store.get(analysis_id)
     if _wants_events(request):
         return events.stream(partial(_explain, analyser, analysis, wanted.language), NO_STORE)
     explanation = await analyser.explain(analysis, wanted.language)
@@ -150,19 +189,18 @@ async def create_explanation(request: Request, analysis_id: Id, wanted: Explanat
 
 
 @router.put("/analyses/{id}/review", response_model=Analysis, summary="Say what a reader thinks of a result")
-async def put_review(request: Request, analysis_id: Id, said: ReviewRequest) -> Analysis:
+async def put_review(asked: Clinician, analysis_id: Id, said: ReviewRequest) -> Analysis:
     """Keep the verdict, in the place of an earlier one."""
-    store = _parts(request).store
-    earlier = (await store.get(analysis_id)).review
-    analysis = await store.review(analysis_id, Review(**said.model_dump(), created=now()))
+    earlier = (await asked.store.get(analysis_id)).review
+    analysis = await asked.store.review(analysis_id, Review(**said.model_dump(), created=now()))
     telemetry.reviewed(analysis, earlier)
     return analysis
 
 
 @router.delete("/analyses/{id}/review", status_code=204, summary="Take a review back")
-async def delete_review(request: Request, analysis_id: Id) -> Response:
+async def delete_review(asked: Clinician, analysis_id: Id) -> Response:
     """Nothing happens where there is none."""
-    await _parts(request).store.take_back(analysis_id)
+    await asked.store.take_back(analysis_id)
     return Response(status_code=204)
 
 
@@ -174,9 +212,10 @@ async def delete_review(request: Request, analysis_id: Id) -> Response:
     response_class=Response,
     responses={200: {"content": {"text/csv": {}}}},
 )
-async def get_reviews(request: Request, verdict: Verdict | None = None) -> Response:
+async def get_reviews(asked: Reviews, verdict: Verdict | None = None) -> Response:
     """One row a review."""
-    table = reviews.table(await _parts(request).store.reviewed(verdict))
+    store = asked.store.within(None) if "operator" in asked.user.roles else asked.store
+    table = reviews.table(await store.reviewed(verdict))
     headers = {**NO_STORE, "Content-Disposition": 'attachment; filename="dokuei-reviews.csv"'}
     return Response(table.encode("utf-8-sig"), media_type="text/csv", headers=headers)
 
@@ -189,33 +228,32 @@ _PNG: dict[str, Any] = {"response_class": Response, "responses": {200: {"content
 
 
 @router.get("/analyses/{id}/images/{n}.png", summary="One image as it was read", **_PNG)
-async def get_image(request: Request, analysis_id: Id, number: Number) -> Response:
+async def get_image(asked: Reader, analysis_id: Id, number: Number) -> Response:
     """The image at its full size."""
-    return _png((await _parts(request).store.images(analysis_id, "image", number))[0])
+    return _png((await asked.store.images(analysis_id, "image", number))[0])
 
 
 @router.get("/analyses/{id}/masks/{n}.png", summary="The mask of one image, 0 or 255", **_PNG)
-async def get_mask(request: Request, analysis_id: Id, number: Number) -> Response:
+async def get_mask(asked: Reader, analysis_id: Id, number: Number) -> Response:
     """The mask at the size of its image."""
-    return _png((await _parts(request).store.images(analysis_id, "mask", number))[0])
+    return _png((await asked.store.images(analysis_id, "mask", number))[0])
 
 
 @router.get("/analyses/{id}/heatmap.png", summary="The Grad-CAM heat map, 8-bit grey at the size of the image", **_PNG)
-async def get_heatmap(request: Request, analysis_id: Id) -> Response:
+async def get_heatmap(asked: Reader, analysis_id: Id) -> Response:
     """0 where there is no evidence, 255 where there is most."""
-    image, heat = await _image_and_heat(request, analysis_id)
+    image, heat = await _image_and_heat(asked.store, analysis_id)
     return _png(await run_sync(lambda: pictures.png(pictures.heatmap(heat, *image.shape[:2]))))
 
 
 @router.get("/analyses/{id}/overlay.png", summary="The heat map in colours over the image", **_PNG)
-async def get_overlay(request: Request, analysis_id: Id) -> Response:
+async def get_overlay(asked: Reader, analysis_id: Id) -> Response:
     """Blue for little evidence, red for most."""
-    image, heat = await _image_and_heat(request, analysis_id)
+    image, heat = await _image_and_heat(asked.store, analysis_id)
     return _png(await run_sync(lambda: pictures.png(pictures.overlay(image, heat))))
 
 
-async def _image_and_heat(request: Request, analysis_id: str) -> tuple[Any, Any]:
-    store = _parts(request).store
+async def _image_and_heat(store: Store, analysis_id: str) -> tuple[Any, Any]:
     [heat] = await store.images(analysis_id, "heat", 0)
     [image] = await store.images(analysis_id, "image", 0)
     return pictures.read_png(image), pictures.heat_from_bytes(heat)
@@ -228,9 +266,9 @@ async def _image_and_heat(request: Request, analysis_id: str) -> tuple[Any, Any]
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": {}}}},
 )
-async def get_points(request: Request, analysis_id: Id) -> Response:
+async def get_points(asked: Reader, analysis_id: Id) -> Response:
     """Brain and tumour as points."""
-    store = _parts(request).store
+    store = asked.store
     masks = await store.images(analysis_id, "mask")
     images = await store.images(analysis_id, "image")
     spacing = (await store.get(analysis_id)).input.spacing_mm
@@ -242,26 +280,34 @@ async def get_points(request: Request, analysis_id: Id) -> Response:
     return Response(await run_sync(make), media_type="application/octet-stream", headers=NO_STORE)
 
 
+@router.get("/me", response_model=Me, summary="Who is signed in, and what they may do")
+async def get_me(request: Request, asked: Anybody) -> Me:
+    """The user that the request's token names."""
+    user, access = asked.user, request.app.state.access
+    departments = None if user.departments is None else list(user.departments)
+    return Me(name=user.name, roles=sorted(user.roles), departments=departments, signs_in=access.signs_in)
+
+
 @router.get("/models", response_model=ModelList, summary="The served models")
-async def list_models(request: Request) -> ModelList:
+async def list_models(asked: Anybody) -> ModelList:
     """The cards of the models of this deployment."""
-    parts = _parts(request)
+    parts = asked.parts
     return ModelList(items=[_model_info(model) for model in parts.registry.models()], llm=parts.explainer.llm)
 
 
 @router.get("/rollouts/{model}", response_model=Evidence, summary="What is known of a model's candidate")
-async def get_rollout(request: Request, model: str) -> Evidence:
+async def get_rollout(asked: Operator, model: str) -> Evidence:
     """How the candidate's requests ended, how far both versions agree, and what the gates say of it."""
-    parts = _parts(request)
+    parts = asked.parts
     stable, candidate = evidence.versions(parts.registry.models(), model)
     comparisons = await parts.store.comparisons(model, candidate.card.version, None)
     return evidence.of(stable, candidate, comparisons, await _version_reviews(parts, stable, candidate, None))
 
 
 @router.get("/rollouts/{model}/comparisons", response_model=ComparisonList, summary="What was compared, oldest first")
-async def get_comparisons(request: Request, model: str, since: Since = None) -> ComparisonList:
+async def get_comparisons(asked: Operator, model: str, since: Since = None) -> ComparisonList:
     """What both versions made of each study, for those who judge by rules of their own."""
-    parts = _parts(request)
+    parts = asked.parts
     _, candidate = evidence.versions(parts.registry.models(), model)
     return ComparisonList(items=await parts.store.comparisons(model, candidate.card.version, since))
 
@@ -271,9 +317,9 @@ async def get_comparisons(request: Request, model: str, since: Since = None) -> 
     response_model=VersionReviewList,
     summary="What readers thought of results of both versions, oldest first",
 )
-async def get_version_reviews(request: Request, model: str, since: Since = None) -> VersionReviewList:
+async def get_version_reviews(asked: Operator, model: str, since: Since = None) -> VersionReviewList:
     """Verdicts alone, without the analyses they are of."""
-    parts = _parts(request)
+    parts = asked.parts
     stable, candidate = evidence.versions(parts.registry.models(), model)
     return VersionReviewList(items=await _version_reviews(parts, stable, candidate, since))
 

@@ -16,11 +16,13 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from . import api, events, telemetry
+from .access import Access
 from .analysis import Analyser
 from .decode.decoder import Decoder
-from .errors import ModelUnavailable, NotFound, Problem
+from .errors import CrossSite, ModelUnavailable, NotFound, Problem
 from .explanation import Explainer, LlmSettings
 from .inference import InferenceClient
 from .registry import Registry, StaticRegistry
@@ -37,6 +39,9 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+OWN_SITE = ("same-origin", "none")
+"""Values of Sec-Fetch-Site: asked by a page of the portal, or by the user."""
 DESCRIPTION = "Medical-image diagnosis support. Research use only; it supports a reader, it does not diagnose."
 
 
@@ -66,6 +71,7 @@ def make_explainer(settings: Settings) -> Explainer:
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the application; its parts start and end with its lifespan."""
+    access = Access(settings)
     inference, store = InferenceClient(settings.model_timeout_seconds), Store(settings.database_url)
     analyser = Analyser(
         decoder=Decoder(workers=settings.decode_workers),
@@ -82,13 +88,17 @@ def create_app(settings: Settings) -> FastAPI:
         for part in parts:
             await part.start()
         yield
-        for ending in (*reversed(parts), analyser.inference, analyser.explainer):
+        for ending in (*reversed(parts), analyser.inference, analyser.explainer, access):
             await ending.close()
 
     app = FastAPI(
         title="Dokuei", description=DESCRIPTION, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None
     )
-    app.state.analyser = analyser
+    app.state.analyser, app.state.access = analyser, access
+    if not access.signs_in and not settings.allow_anyone:
+        # A page of another site, whose name leads to this machine, is not a page of the portal (DNS rebinding).
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1"])
+    app.middleware("http")(_same_site)
     app.middleware("http")(_answered)
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -146,6 +156,13 @@ def _add_portal(app: FastAPI, samples: Path | None) -> None:
         app.mount("/samples", StaticFiles(directory=samples), name="samples")
 
 
+async def _same_site(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Refuse what a page of another site asks to be changed (Fetch Metadata; browsers send it, and pages cannot)."""
+    if request.method not in SAFE_METHODS and request.headers.get("sec-fetch-site", "same-origin") not in OWN_SITE:
+        return _problem(CrossSite("a page of another site asked for this; open the portal and do it there"))
+    return await call_next(request)
+
+
 async def _answered(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     """Add the security headers; count and log the route (never the URL) with status and time."""
     started = time.perf_counter()
@@ -165,8 +182,8 @@ async def _answered(request: Request, call_next: Callable[[Request], Awaitable[R
 
 def _problem(problem: Problem) -> JSONResponse:
     telemetry.REFUSALS.labels(problem.slug).inc()
-    headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
-    return JSONResponse(problem.document(), problem.status, headers, media_type=PROBLEM_TYPE)
+    wait = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+    return JSONResponse(problem.document(), problem.status, {**problem.headers, **wait}, media_type=PROBLEM_TYPE)
 
 
 async def _on_problem(_: Request, error: Exception) -> Response:

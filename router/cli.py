@@ -14,6 +14,7 @@ from rich.table import Table
 
 from handlers.contract.errors import DokueiError
 
+from . import token
 from .rollout.cli import app as rollout
 from .settings import DEFAULT_PORT
 
@@ -72,7 +73,9 @@ def serve(
 
     telemetry.configure_logging()
     telemetry.configure_tracing()
-    uvicorn.run(create_app(Settings.from_environment()), host=host, port=port, log_config=None, access_log=False)
+    settings = Settings.from_environment()
+    settings.check_host(host)
+    uvicorn.run(create_app(settings), host=host, port=port, log_config=None, access_log=False)
 
 
 @app.command()
@@ -102,7 +105,9 @@ def analyse(
     fields = {"language": language.value, **({"model": model} if model else {})}
     parts = [("files", (file.name, file.read_bytes())) for file in chosen]
     try:
-        response = httpx.post(f"{url}/api/analyses", data=fields, files=parts, timeout=300, trust_env=False)
+        response = httpx.post(
+            f"{url}/api/analyses", data=fields, files=parts, headers=token.headers(), timeout=300, trust_env=False
+        )
     except httpx.ConnectError:
         raise CommandError(f"no router answers at {url}; `make run` starts one") from None
     except httpx.TransportError as error:
@@ -123,7 +128,7 @@ def check(
 
     from .samples import samples_with_content
 
-    with httpx.Client(base_url=url, timeout=300, trust_env=False) as client:
+    with httpx.Client(base_url=url, headers=token.headers(), timeout=300, trust_env=False) as client:
         try:
             ready = client.get("/readyz")
             if ready.status_code != 200:

@@ -3,12 +3,16 @@
     DokueiError
     └── Problem
         ├── InvalidUpload       400  nothing usable was sent
+        ├── NotSignedIn         401  no token, or not a good one
+        ├── NotAllowed          403  a user whose roles or departments do not let them
+        ├── CrossSite           403  a page of another site asks in a user's name
         ├── UndecodableImage    422  a file is damaged, hostile or of an unknown format
         ├── TooLarge            413  more bytes, pixels or files than are taken
         ├── UnsupportedImage    422  a good image that no model accepts
         ├── UnknownModel        404  a model that is not served
         ├── NotFound            404  an analysis, image or route that does not exist
         ├── Overloaded          503  this machine is too busy for it
+        ├── ProviderUnavailable 503  the identity provider does not answer
         ├── ModelUnavailable    503  the model's server does not answer
         ├── ModelFailed         502  the model's server answers with an error or nonsense
         └── StoreUnavailable    503  the database does not work
@@ -18,6 +22,7 @@ A message never holds what a file says about its patient: no tag values but thos
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from handlers.contract.errors import DokueiError
@@ -35,6 +40,7 @@ class Problem(DokueiError):
     title: ClassVar[str] = "Internal error"
     slug: ClassVar[str] = "internal-error"
     retry_after: ClassVar[int | None] = None
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, detail: str, **extra: Any) -> None:
         super().__init__(detail)
@@ -56,6 +62,25 @@ class InvalidUpload(Problem):
     """The request holds no files, or fields that are not known."""
 
     status, title, slug = 400, "The upload cannot be used", "invalid-upload"
+
+
+class NotSignedIn(Problem):
+    """The request carries no token, or one that is not good."""
+
+    status, title, slug = 401, "Sign in first", "not-signed-in"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class NotAllowed(Problem):
+    """The user is known, and may not do this."""
+
+    status, title, slug = 403, "Your account may not do this", "not-allowed"
+
+
+class CrossSite(Problem):
+    """A page of another site asks for a change in the name of a user who is signed in."""
+
+    status, title, slug = 403, "Asked from another site", "cross-site"
 
 
 class UndecodableImage(Problem):
@@ -92,6 +117,13 @@ class Overloaded(Problem):
     """This machine has not the processors to do in time what was asked for; the same upload can be good later."""
 
     status, title, slug = 503, "Too much is asked at once", "overloaded"
+    retry_after = 5
+
+
+class ProviderUnavailable(Problem):
+    """The identity provider's keys cannot be asked for, so no token can be verified."""
+
+    status, title, slug = 503, "The identity provider does not answer", "provider-unavailable"
     retry_after = 5
 
 

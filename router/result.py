@@ -13,6 +13,8 @@ from .kserve import Variant
 from .study import BurnedIn, Kind
 
 Language = Literal["en", "ja"]
+Role = Literal["viewer", "clinician", "operator"]
+"""What a user may do: see studies; send, explain, review and delete them, too; see models, rollouts and reviews."""
 Source = Literal["dicom", "classifier", "override"]
 """How the modality of a study was found."""
 
@@ -154,6 +156,15 @@ class Analysis(BaseModel):
     explanation: Explanation
     timings_ms: dict[str, float]
     review: Review | None = Field(default=None, description="Null where nobody has reviewed it")
+
+
+class Me(BaseModel):
+    """Who is signed in, and what they may do."""
+
+    name: str
+    roles: list[Role]
+    departments: list[str] | None = Field(description="Whose studies they see; null where studies belong to nobody")
+    signs_in: bool = Field(description="Whether users sign in at all")
 
 
 class AnalysisList(BaseModel):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from handlers.contract.errors import SettingsError
 
+from .result import Role
+
 DEFAULT_PORT = 8000
 """Of the router, where no other is given."""
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Settings(BaseSettings):
@@ -40,12 +43,33 @@ class Settings(BaseSettings):
     samples: Path | None = None
     """Folder of sample images that the portal offers."""
 
+    oidc_issuer: str | None = None
+    """OpenID Connect provider that users sign in at; its tokens are asked for."""
+    oidc_audience: str | None = None
+    """What its tokens have to be for: the client's id at the provider."""
+    oidc_roles_claim: str = "roles"
+    """Claim with a user's roles."""
+    oidc_roles: dict[str, Role] = Field(default_factory=lambda: {role: role for role in get_args(Role)})
+    """Which of the claim's values gives which role, as JSON."""
+    oidc_departments_claim: str | None = None
+    """Claim with a user's departments, whose studies alone they see; without one, all users see all studies."""
+    allow_anyone: bool = False
+    """Let whoever reaches the router do everything, also from other machines; for trials without patients' images."""
+
     llm_base_url: str | None = None
     llm_model: str | None = None
     llm_api_key: SecretStr = SecretStr("none")
     llm_send_images: bool | None = None
     """Whether the LLM gets original, overlay and heat map; has to be said once an LLM is configured."""
     llm_timeout_seconds: float = Field(default=20, gt=0)
+
+    @model_validator(mode="after")
+    def _oidc_is_whole(self) -> Self:
+        if self.oidc_issuer is not None and self.oidc_audience is None:
+            raise ValueError("DOKUEI_OIDC_AUDIENCE is missing: it names what tokens of DOKUEI_OIDC_ISSUER are for")
+        if self.oidc_issuer is not None and self.allow_anyone:
+            raise ValueError("DOKUEI_ALLOW_ANYONE is true and DOKUEI_OIDC_ISSUER is there; leave one of them out")
+        return self
 
     @model_validator(mode="after")
     def _llm_is_whole(self) -> Self:
@@ -59,6 +83,19 @@ class Settings(BaseSettings):
                 "metadata) to the LLM, or false to send numbers and labels only"
             )
         return self
+
+    def check_host(self, host: str) -> None:
+        """Whether the router may listen there.
+
+        Raises:
+            SettingsError: other machines could reach it, and nobody would have to sign in.
+        """
+        if host not in LOOPBACK and self.oidc_issuer is None and not self.allow_anyone:
+            raise SettingsError(
+                f"--host {host} can be reached from other machines, and nobody has to sign in: set DOKUEI_OIDC_ISSUER "
+                "and DOKUEI_OIDC_AUDIENCE, listen on 127.0.0.1, or, for a trial without patients' images, set "
+                "DOKUEI_ALLOW_ANYONE=true"
+            )
 
     @classmethod
     def from_environment(cls) -> Self:

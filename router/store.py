@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import alembic.command
 import alembic.config
 from anyio.to_thread import run_sync
-from sqlalchemy import create_engine, delete, event, func, select, update
+from sqlalchemy import ColumnElement, create_engine, delete, event, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -39,11 +40,19 @@ class Store:
         url: SQLAlchemy URL of the database.
     """
 
+    _departments: Sequence[str] | None = None
+    """Whose studies are there for a caller; None for all."""
+
     def __init__(self, url: str) -> None:
-        self._url = url
         self._engine = create_engine(url, pool_pre_ping=True)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _prepare_sqlite)
+
+    def within(self, departments: Sequence[str] | None) -> Store:
+        """The same store, where there are no studies but those of these departments; with None, all of them."""
+        limited = copy.copy(self)
+        limited._departments = departments
+        return limited
 
     async def start(self) -> None:
         """Bring the schema up to date.
@@ -79,8 +88,8 @@ class Store:
 
         await self._run(act)
 
-    async def add(self, analysis: Analysis, images: Mapping[ImageKey, bytes]) -> None:
-        """Store an analysis with all its pictures, or nothing.
+    async def add(self, analysis: Analysis, images: Mapping[ImageKey, bytes], department: str | None = None) -> None:
+        """Store an analysis of a department's with all its pictures, or nothing.
 
         Raises:
             StoreUnavailable: nothing was stored.
@@ -88,8 +97,9 @@ class Store:
 
         def act() -> None:
             with Session(self._engine) as session, session.begin():
+                document = analysis.model_dump(mode="json")
                 session.add(
-                    AnalysisRow(id=analysis.id, created=analysis.created, document=analysis.model_dump(mode="json"))
+                    AnalysisRow(id=analysis.id, created=analysis.created, document=document, department=department)
                 )
                 session.flush()
                 session.add_all(
@@ -120,10 +130,7 @@ class Store:
 
         def act() -> Analysis:
             with Session(self._engine) as session:
-                row = session.get(AnalysisRow, analysis_id)
-                if row is None:
-                    raise _no_analysis()
-                return _analysis(row, session.get(ReviewRow, analysis_id))
+                return _analysis(self._row(session, analysis_id), session.get(ReviewRow, analysis_id))
 
         return await self._run(act)
 
@@ -136,9 +143,7 @@ class Store:
 
         def act() -> Analysis:
             with Session(self._engine) as session, session.begin():
-                row = session.get(AnalysisRow, analysis_id)
-                if row is None:
-                    raise _no_analysis()
+                row = self._row(session, analysis_id)
                 return _analysis(row, session.merge(ReviewRow(analysis_id=analysis_id, **review.model_dump())))
 
         return await self._run(act)
@@ -152,8 +157,7 @@ class Store:
 
         def act() -> None:
             with Session(self._engine) as session, session.begin():
-                if session.get(AnalysisRow, analysis_id) is None:
-                    raise _no_analysis()
+                self._row(session, analysis_id)
                 session.execute(delete(ReviewRow).where(ReviewRow.analysis_id == analysis_id))
 
         await self._run(act)
@@ -164,6 +168,7 @@ class Store:
         def act() -> list[Analysis]:
             with Session(self._engine) as session:
                 query = select(AnalysisRow, ReviewRow).join(ReviewRow).order_by(ReviewRow.created.desc())
+                query = query.where(*self._theirs())
                 if verdict is not None:
                     query = query.where(ReviewRow.verdict == verdict)
                 return [_analysis(row, review) for row, review in session.execute(query)]
@@ -176,7 +181,7 @@ class Store:
         def act() -> list[Analysis]:
             with Session(self._engine) as session:
                 query = select(AnalysisRow, ReviewRow).outerjoin(ReviewRow)
-                query = query.order_by(AnalysisRow.created.desc()).limit(limit)
+                query = query.where(*self._theirs()).order_by(AnalysisRow.created.desc()).limit(limit)
                 if before is not None:
                     query = query.where(AnalysisRow.created < before)
                 return [_analysis(row, review) for row, review in session.execute(query)]
@@ -192,8 +197,7 @@ class Store:
 
         def act() -> list[bytes]:
             with Session(self._engine) as session:
-                if session.get(AnalysisRow, analysis_id) is None:
-                    raise _no_analysis()
+                self._row(session, analysis_id)
                 query = select(ImageRow.data).where(ImageRow.analysis_id == analysis_id, ImageRow.kind == kind)
                 if number is not None:
                     query = query.where(ImageRow.number == number)
@@ -215,13 +219,10 @@ class Store:
 
         def act() -> None:
             with Session(self._engine) as session, session.begin():
+                self._row(session, analysis_id)
                 for table in (ImageRow, ReviewRow):
                     session.execute(delete(table).where(table.analysis_id == analysis_id))
-                found = session.execute(
-                    delete(AnalysisRow).where(AnalysisRow.id == analysis_id).returning(AnalysisRow.id)
-                )
-                if found.first() is None:
-                    raise _no_analysis()
+                session.execute(delete(AnalysisRow).where(AnalysisRow.id == analysis_id))
 
         await self._run(act)
 
@@ -281,6 +282,16 @@ class Store:
 
         return await self._run(act)
 
+    def _row(self, session: Session, analysis_id: str) -> AnalysisRow:
+        """The analysis of that id; one of another department is as if it were not there."""
+        row = session.get(AnalysisRow, analysis_id)
+        if row is None or (self._departments is not None and row.department not in self._departments):
+            raise NotFound("there is no analysis of this id; it may have been deleted")
+        return row
+
+    def _theirs(self) -> Sequence[ColumnElement[bool]]:
+        return [] if self._departments is None else [AnalysisRow.department.in_(self._departments)]
+
     async def _run(self, act: Callable[[], T]) -> T:
         try:
             return await run_sync(act)
@@ -308,10 +319,6 @@ def _analysis(row: AnalysisRow, review: ReviewRow | None) -> Analysis:
 def _utc(moment: datetime) -> datetime:
     """SQLite gives moments back without their zone, which is UTC."""
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-def _no_analysis() -> NotFound:
-    return NotFound("there is no analysis of this id; it may have been deleted")
 
 
 def now() -> datetime:

@@ -21,6 +21,8 @@ class AnalysisRow(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
     document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    department: Mapped[str | None] = mapped_column(index=True)
+    """Whose study it is; null where studies belong to nobody."""
 
 
 class ImageRow(Base):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,7 +20,8 @@ from .result import Language
 
 FORM_OVERHEAD_BYTES = 4 * MIB
 """What part headers and small fields may take beside the files."""
-FIELDS = ("files", "language", "model")
+Owner = Callable[[str | None], str | None]
+FIELDS = ("files", "language", "model", "department")
 
 OPENAPI: dict[str, Any] = {
     "requestBody": {
@@ -39,6 +40,10 @@ OPENAPI: dict[str, Any] = {
                         },
                         "language": {"type": "string", "enum": list(get_args(Language)), "default": "en"},
                         "model": {"type": "string", "description": "Name of a model, instead of finding it"},
+                        "department": {
+                            "type": "string",
+                            "description": "One of the user's departments, if not the first, whose study it is",
+                        },
                     },
                 }
             }
@@ -65,10 +70,14 @@ class Upload:
         self._folder.cleanup()
 
 
-async def receive(request: Request, limits: DecodeLimits) -> Upload:
+async def receive(request: Request, limits: DecodeLimits, owner: Owner) -> Upload:
     """Receive the form of `request`.
 
+    Args:
+        owner: the department whose study it is to be, from the one that is asked for, if one is.
+
     Raises:
+        NotAllowed: as `owner`.
         InvalidUpload: not multipart, no files, or a field that is wrong or unknown.
         TooLarge: more bytes than the limits, found before they are all read.
     """
@@ -84,30 +93,31 @@ async def receive(request: Request, limits: DecodeLimits) -> Upload:
     except MultiPartException as error:
         raise InvalidUpload(f"the form data cannot be read: {error.message}") from None
     try:
-        return await _received(form)
+        return await _received(form, owner)
     finally:
         await form.close()
 
 
-async def _received(form: FormData) -> Upload:
+async def _received(form: FormData, owner: Owner) -> Upload:
     for field in form:
         if field not in FIELDS:
             raise InvalidUpload(f"a field is not known; there are {', '.join(FIELDS)}")
     language = form.get("language", "en")
     if language not in get_args(Language):
         raise InvalidUpload(f"language is one of {', '.join(get_args(Language))}")
-    model = form.get("model") or None
+    model, department = form.get("model") or None, form.get("department") or None
     parts = form.getlist("files")
     files = [part for part in parts if isinstance(part, UploadFile)]
-    if not files or len(files) < len(parts) or isinstance(model, UploadFile):
-        raise InvalidUpload("send at least one file in the field 'files', and text in 'language' and 'model'")
+    if not files or len(files) < len(parts) or isinstance(model, UploadFile) or isinstance(department, UploadFile):
+        raise InvalidUpload("send at least one file in the field 'files', and text in the other fields")
+    department = owner(department)
     folder = tempfile.TemporaryDirectory(prefix="dokuei-upload-")
     try:
         stored = await run_sync(_store, files, Path(folder.name))
     except BaseException:
         folder.cleanup()
         raise
-    return Upload(folder, Order(stored, language, model))  # type: ignore[arg-type]
+    return Upload(folder, Order(stored, language, model, department))  # type: ignore[arg-type]
 
 
 def _store(files: list[UploadFile], folder: Path) -> list[UploadedFile]:

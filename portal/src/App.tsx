@@ -1,6 +1,8 @@
+import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense } from "react";
 import { Link, Route, Switch } from "wouter";
 import type { Language } from "./api/client";
+import { meQuery } from "./api/queries";
 import { useFormat } from "./i18n/format";
 import { type Theme, useSettings } from "./settings";
 import { Choice } from "./ui/Choice";
@@ -16,6 +18,7 @@ const LANGUAGES = [
 export function App() {
   const { t } = useFormat();
   const { language, theme, set } = useSettings();
+  const me = useQuery(meQuery).data;
   const themes = [
     ["dark", t("themeDark")],
     ["light", t("themeLight")],
@@ -37,6 +40,11 @@ export function App() {
           options={LANGUAGES}
           choose={(chosen) => set({ language: chosen })}
         />
+        {me?.signs_in && (
+          <p className="user">
+            {me.name} · <a href="/oauth2/sign_out">{t("signOut")}</a>
+          </p>
+        )}
       </header>
       <main id="content" tabIndex={-1}>
         <Suspense fallback={<p className="loading">{t("loading")}</p>}>

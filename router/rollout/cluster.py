@@ -12,6 +12,7 @@ import kubernetes
 from kubernetes.client import ApiException
 from kubernetes.stream import portforward
 
+from router import token
 from router.kserve import CARD_ANNOTATION, GROUP, PLURAL, VERSION
 
 from .errors import RolloutError
@@ -189,7 +190,7 @@ class Cluster:
         connection = http.client.HTTPConnection("127.0.0.1", timeout=30)
         connection.sock = forward.socket(ROUTER_PORT)
         try:
-            connection.request("GET", f"{path}?{urlencode(query)}" if query else path)
+            connection.request("GET", f"{path}?{urlencode(query)}" if query else path, headers=token.headers())
             answer = connection.getresponse()
             document: dict[str, Any] = json.loads(answer.read())
         finally:

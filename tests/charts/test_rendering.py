@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import runpy
 from pathlib import Path
 
@@ -230,6 +231,28 @@ def test_what_takes_requests_goes_on_until_every_node_has_heard_of_its_end(every
     serving = [container for pod in pods for container in pod["containers"]]
     assert {container["name"] for container in serving} == {"router", "oidc", "kserve-container"}
     assert all(container["lifecycle"]["preStop"]["sleep"]["seconds"] >= 5 for container in serving)
+
+
+def test_where_users_sign_in_the_router_verifies_their_tokens_and_no_other_pod_reaches_it() -> None:
+    def containers(*values: str | Path) -> dict[str, Object]:
+        router = named(template(CHART, *values), "Deployment", "dokuei-router")
+        return {container["name"]: container for container in router["spec"]["template"]["spec"]["containers"]}
+
+    def environment(container: Object) -> dict[str, str]:
+        return {entry["name"]: entry.get("value", "") for entry in container["env"]}
+
+    signed_in = containers(*values_of("everything"))
+    said = environment(signed_in["router"])
+    assert said["DOKUEI_OIDC_ISSUER"] == "https://login.hospital.example/realms/hospital"
+    assert said["DOKUEI_OIDC_AUDIENCE"] == "dokuei"
+    roles = {"radiology": "clinician", "referrers": "viewer", "mlops": "operator"}
+    assert json.loads(said["DOKUEI_OIDC_ROLES"]) == roles
+    assert "DOKUEI_ALLOW_ANYONE" not in said
+    assert signed_in["router"]["args"][:2] == ["--host", "127.0.0.1"]
+    assert {"--pass-authorization-header=true", "--code-challenge-method=S256"} <= set(signed_in["oidc"]["args"])
+    trial = environment(containers()["router"])
+    assert trial["DOKUEI_ALLOW_ANYONE"] == "true"
+    assert not [name for name in trial if name.startswith("DOKUEI_OIDC")]
 
 
 def test_an_upgrade_changes_no_member_that_cannot_be_changed(rendered: list[Object], scenario: str) -> None:

@@ -23,6 +23,7 @@ SCHEMA = yaml.safe_load((CHART / "values.schema.yaml").read_text())
         (["oidc.enabled=true"], "oidc.issuerUrl, oidc.clientId and oidc.existingSecret"),
         (["ingress.enabled=true"], "ingress.host is the name that users open"),
         (["httpRoute.enabled=true"], "httpRoute.parentRefs the Gateway that serves it"),
+        (["ingress.enabled=true", "ingress.host=h"], "ingress.enabled would let whoever opens it see every study"),
         (["models.mine.replicas=1"], "there is no card; give it with --set-file models.mine.card=card.yaml"),
         (["models.mine.card=name: other"], "models.mine.card is the card of other"),
         (
@@ -52,6 +53,7 @@ def test_values_that_contradict_one_another_are_refused_with_a_sentence(options:
         ("networkPolicy.kubernetesApi.ports={0}", "/networkPolicy/kubernetesApi/ports/0"),
         ("modelDefaults.gpu.provider=cuda", "missing property 'pool'"),
         ("llm.baseUrl=llm.example", "/llm/baseUrl"),
+        ("oidc.roles.doctors=doctor", "/oidc/roles/doctors': value must be one of 'viewer', 'clinician', 'operator'"),
     ],
 )
 def test_values_of_the_wrong_kind_are_refused_with_their_place(option: str, told: str) -> None:

@@ -119,7 +119,7 @@ def test_the_router_analyses_an_image_and_shows_the_portal(start: Start, tmp_pat
     start(
         "dokuei/router",
         *("--volume", f"{data}:/data", "--volume", f"{STORE}:/model-store:ro"),
-        *("--env", "DOKUEI_MODEL_STORE=/model-store"),
+        *("--env", "DOKUEI_MODEL_STORE=/model-store", "--env", "DOKUEI_ALLOW_ANYONE=true"),
         *("--env", f"DOKUEI_MODEL_ENDPOINTS={json.dumps({CARD.name: model})}"),
         arguments=("--host", "127.0.0.1", "--port", str(port)),
     )

@@ -7,6 +7,8 @@ import pytest
 from handlers.contract.errors import SettingsError
 from router.settings import Settings
 
+OIDC = {"DOKUEI_OIDC_ISSUER": "https://login", "DOKUEI_OIDC_AUDIENCE": "dokuei"}
+
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +23,9 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"DOKUEI_LLM_BASE_URL": "http://x/v1", "DOKUEI_LLM_MODEL": "m"}, "DOKUEI_LLM_SEND_IMAGES is missing"),
         ({"DOKUEI_MODEL_TIMEOUT_SECONDS": "-1"}, "DOKUEI_MODEL_TIMEOUT_SECONDS"),
         ({"DOKUEI_REGISTRY": "consul"}, "DOKUEI_REGISTRY"),
+        ({"DOKUEI_OIDC_ISSUER": "https://login"}, "DOKUEI_OIDC_AUDIENCE is missing"),
+        ({**OIDC, "DOKUEI_ALLOW_ANYONE": "true"}, "leave one of them out"),
+        ({**OIDC, "DOKUEI_OIDC_ROLES": '{"doctors": "doctor"}'}, "DOKUEI_OIDC_ROLES"),
     ],
 )
 def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str) -> None:
@@ -28,6 +33,20 @@ def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, environment: 
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=said):
         Settings.from_environment()
+
+
+def test_where_nobody_signs_in_no_other_machine_gets_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    for host in ("127.0.0.1", "::1", "localhost"):
+        Settings.from_environment().check_host(host)
+    for host in ("0.0.0.0", "192.0.2.1", "::"):
+        with pytest.raises(SettingsError, match=rf"--host {host} can be reached from other machines.*DOKUEI_OIDC_ISS"):
+            Settings.from_environment().check_host(host)
+    monkeypatch.setenv("DOKUEI_ALLOW_ANYONE", "true")
+    Settings.from_environment().check_host("0.0.0.0")
+    monkeypatch.delenv("DOKUEI_ALLOW_ANYONE")
+    for name, value in OIDC.items():
+        monkeypatch.setenv(name, value)
+    Settings.from_environment().check_host("0.0.0.0")
 
 
 def test_the_choice_about_images_is_the_deployments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,9 @@
 {{- if and .httpRoute.enabled (not (and .httpRoute.host .httpRoute.parentRefs)) }}
 {{- fail "httpRoute.enabled is true: httpRoute.host is the name that users open, httpRoute.parentRefs the Gateway that serves it" }}
 {{- end }}
+{{- if and (or .ingress.enabled .httpRoute.enabled) (not .oidc.enabled) }}
+{{- fail (printf "%s would let whoever opens it see every study: set oidc.enabled, or reach the router by `kubectl port-forward` for a trial" (ternary "ingress.enabled" "httpRoute.enabled" .ingress.enabled)) }}
+{{- end }}
 {{- end }}
 {{- $stable := dict }}
 {{- range (fromYaml (include "dokuei.services" .)).services }}

@@ -11,6 +11,7 @@ export type Segmentation = Schemas["SegmentationResult"];
 export type Explanation = Schemas["Explanation"];
 export type Model = Schemas["ModelCardInfo"];
 export type Models = Schemas["ModelList"];
+export type Me = Schemas["Me"];
 export type Verdict = Schemas["Review"]["verdict"];
 export type Language = Schemas["Explanation"]["language"];
 export type Localised = Model["title"];

@@ -1,6 +1,6 @@
 // What is read from the router and kept in memory: TanStack Query's keys, and how an answer changes them.
 
-import { QueryClient, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { QueryClient, queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import {
   type Analysis,
   api,
@@ -10,6 +10,7 @@ import {
   explain,
   type Language,
   listSamples,
+  type Me,
   type Models,
   Problem,
   type Verdict,
@@ -38,6 +39,19 @@ export const modelsQuery = queryOptions({
   queryFn: ({ signal }) => data<Models>(api.GET("/api/models", { signal })),
   refetchInterval: (query) => (query.state.data?.items.length ? false : 5_000),
 });
+
+export const meQuery = queryOptions({
+  queryKey: ["me"],
+  queryFn: ({ signal }) => data<Me>(api.GET("/api/me", { signal })),
+  staleTime: Infinity,
+});
+
+/** What the user may do; all of it until the router has said so, which refuses the rest by itself. */
+export function useMay(): { see: boolean; change: boolean; export: boolean } {
+  const roles = useQuery(meQuery).data?.roles;
+  const has = (...wanted: Me["roles"]) => !roles || wanted.some((role) => roles.includes(role));
+  return { see: has("viewer", "clinician"), change: has("clinician"), export: has("clinician", "operator") };
+}
 
 export const samplesQuery = queryOptions({ queryKey: ["samples"], queryFn: listSamples, staleTime: Infinity });
 

@@ -180,6 +180,8 @@ export const en = {
   training: "Learned from",
   modelGone: "This version is not served any more, so its card is not shown.",
 
+  signIn: "Sign in",
+  signOut: "Sign out",
   export: "Export",
   print: "Print or save as PDF",
   png: "Image as PNG",
@@ -190,6 +192,8 @@ export const en = {
     broken: "The connection broke before a result came. Look in the worklist, or send the images again.",
     session: "Your session has expired. Sign in again; what was analysed is kept.",
     busy: "The server is busy with other images. Wait a moment and try again.",
+    "not-allowed": "Your account may not do this",
+    "provider-unavailable": "Nobody can be signed in just now",
     "invalid-upload": "The upload cannot be used",
     "undecodable-image": "The image cannot be decoded",
     "unsupported-image": "No model accepts this image",

@@ -181,6 +181,8 @@ export const ja: Words = {
   training: "学習データ",
   modelGone: "このバージョンは現在提供されていないため、カードを表示できません。",
 
+  signIn: "サインイン",
+  signOut: "サインアウト",
   export: "書き出し",
   print: "印刷・PDF保存",
   png: "画像をPNGで保存",
@@ -191,6 +193,8 @@ export const ja: Words = {
     broken: "結果が届く前に通信が切れました。解析一覧を確認するか、画像をもう一度送信してください。",
     session: "セッションの有効期限が切れました。もう一度サインインしてください。解析結果は保存されています。",
     busy: "サーバーが混み合っています。しばらくしてからお試しください。",
+    "not-allowed": "このアカウントでは許可されていません",
+    "provider-unavailable": "現在サインインできません",
     "invalid-upload": "送信された内容を利用できません",
     "undecodable-image": "画像を復号できません",
     "unsupported-image": "この画像に対応するモデルがありません",

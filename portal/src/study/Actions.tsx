@@ -2,7 +2,7 @@ import * as Menu from "@radix-ui/react-dropdown-menu";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import type { Analysis } from "../api/client";
-import { useRemove } from "../api/queries";
+import { useMay, useRemove } from "../api/queries";
 import { useFormat } from "../i18n/format";
 import { Dialog } from "../ui/Dialog";
 import { ProblemAlert } from "../ui/ProblemText";
@@ -15,6 +15,7 @@ export function Actions({ analysis, picture }: Props) {
   const { t } = useFormat();
   const [asking, ask] = useState(false);
   const [, go] = useLocation();
+  const may = useMay();
   const remove = useRemove(analysis.id);
 
   function png() {
@@ -33,9 +34,11 @@ export function Actions({ analysis, picture }: Props) {
           <Menu.Item onSelect={png}>{t("png")}</Menu.Item>
         </Menu.Content>
       </Menu.Root>
-      <button type="button" className="danger" onClick={() => ask(true)}>
-        {t("remove")}
-      </button>
+      {may.change && (
+        <button type="button" className="danger" onClick={() => ask(true)}>
+          {t("remove")}
+        </button>
+      )}
       {asking && (
         <Dialog title={t("remove")} close={() => ask(false)}>
           <p>{t("confirmRemove")}</p>

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import type { Analysis } from "../api/client";
-import { modelsQuery, useExplain } from "../api/queries";
+import { modelsQuery, useExplain, useMay } from "../api/queries";
 import { useFormat } from "../i18n/format";
 import { ProblemAlert } from "../ui/ProblemText";
 import { useUploads } from "../uploads/queue";
@@ -12,6 +12,7 @@ export function Explained({ analysis }: { analysis: Analysis }) {
   const { t, language } = useFormat();
   const { explanation } = analysis;
   const explain = useExplain(analysis.id);
+  const may = useMay();
   const { data: models } = useQuery(modelsQuery);
   const coming = useUploads(({ uploads }) =>
     uploads.some((one) => one.analysis?.id === analysis.id && one.step === "explaining"),
@@ -24,7 +25,7 @@ export function Explained({ analysis }: { analysis: Analysis }) {
     <section className="explained" aria-label={t("explanation")} aria-busy={busy}>
       <header className="row">
         <h2>{t("explanation")}</h2>
-        {(models?.llm || foreign) && (
+        {may.change && (models?.llm || foreign) && (
           <button type="button" className="small push" disabled={busy} onClick={() => explain.mutate(language)}>
             {foreign ? t("translate") : t("explainAgain")}
           </button>

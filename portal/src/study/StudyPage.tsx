@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useRef } from "react";
 import { Link } from "wouter";
 import type { Analysis } from "../api/client";
-import { analysisQuery, modelsQuery } from "../api/queries";
+import { analysisQuery, modelsQuery, useMay } from "../api/queries";
 import { useFormat } from "../i18n/format";
 import { ProblemAlert } from "../ui/ProblemText";
 import type { Shown } from "../viewer/XrayView";
@@ -34,6 +34,7 @@ function Study({ analysis }: { analysis: Analysis }) {
   const { t, modality } = useFormat();
   const { data: models } = useQuery(modelsQuery);
   const shown = useRef<Shown>(null);
+  const may = useMay();
   const { model, result } = analysis;
   const card = models?.items.find((one) => one.name === model.name && one.version === model.version);
   const gone = models !== undefined && card === undefined;
@@ -52,7 +53,7 @@ function Study({ analysis }: { analysis: Analysis }) {
       <div className="panel">
         <Verdict analysis={analysis} card={card} />
         <Explained analysis={analysis} />
-        <Review analysis={analysis} />
+        {may.change && <Review analysis={analysis} />}
         <Details analysis={analysis} />
         <Card card={card} gone={gone} />
       </div>

@@ -1,7 +1,10 @@
 import { Problem } from "../api/client";
 import { useFormat } from "../i18n/format";
 
-const SPECIAL: Record<number, "session" | "busy"> = { 401: "session", 403: "session", 429: "busy" };
+const SPECIAL: Record<number, "session" | "busy"> = { 401: "session", 429: "busy" };
+
+/** Where the proxy before the router signs users in, and leads them back to the page they were on. */
+const signIn = () => `/oauth2/start?rd=${encodeURIComponent(window.location.pathname)}`;
 
 /** An error in plain words: what happened in the reader's language, and the router's detail. */
 export function ProblemText({ problem }: { problem: Error }) {
@@ -13,6 +16,12 @@ export function ProblemText({ problem }: { problem: Error }) {
     <>
       <strong>{known || problem.title || t("problem.other")}</strong>
       {!special && problem.message && <span lang="en"> {problem.message}</span>}
+      {special === "session" && (
+        <>
+          {" "}
+          <a href={signIn()}>{t("signIn")}</a>
+        </>
+      )}
     </>
   );
 }

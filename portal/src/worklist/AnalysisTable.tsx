@@ -2,7 +2,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useDeferredValue, useMemo, useState } from "react";
 import { Link } from "wouter";
 import type { Analysis } from "../api/client";
-import { PAGE, WORKLIST, worklistPage } from "../api/queries";
+import { PAGE, useMay, WORKLIST, worklistPage } from "../api/queries";
 import { useFormat } from "../i18n/format";
 import { ProblemAlert } from "../ui/ProblemText";
 import { Finding } from "./Finding";
@@ -21,6 +21,7 @@ export function AnalysisTable() {
     initialPageParam: null as string | null,
     getNextPageParam: (page: Analysis[]) => (page.length === PAGE ? (page.at(-1)?.created ?? null) : null),
   });
+  const may = useMay();
   const all = useMemo(() => query.data?.pages.flat() ?? [], [query.data]);
   const kinds = useMemo(() => [...new Set(all.map((one) => one.modality.label))].sort(), [all]);
   const shown = all.filter(
@@ -62,9 +63,11 @@ export function AnalysisTable() {
             </option>
           ))}
         </select>
-        <a className="push" href="/api/reviews.csv" download>
-          {t("reviewsCsv")}
-        </a>
+        {may.export && (
+          <a className="push" href="/api/reviews.csv" download>
+            {t("reviewsCsv")}
+          </a>
+        )}
       </header>
       {query.error && <ProblemAlert problem={query.error} retry={() => void query.refetch()} />}
       {query.isPending && <p className="dim">{t("loading")}</p>}

@@ -1,0 +1,64 @@
+"""A real OpenID Connect provider on loopback, and its tokens by the code flow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import oidc_provider_mock
+from flask import request
+from oidc_provider_mock import User
+from werkzeug.serving import make_server
+
+CLIENT = "dokuei"
+CALLBACK = "http://localhost/oauth2/callback"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Signs users in; their claims are those it was started with.
+
+    Attributes:
+        asked: path of each request so far.
+    """
+
+    issuer: str
+    asked: list[str] = field(default_factory=list)
+
+    def token(self, subject: str, client: str = CLIENT) -> str:
+        """An ID token of a user for a client (RFC 6749, section 4.1, with PKCE's verifier left to the proxy)."""
+        with httpx.Client(base_url=self.issuer, trust_env=False) as browser:
+            asked = {
+                "client_id": client, "response_type": "code", "redirect_uri": CALLBACK,
+                "scope": "openid profile", "state": "s", "nonce": "n",
+            }  # fmt: skip
+            signed_in = browser.post("/oauth2/authorize", params=asked, data={"sub": subject})
+            (code,) = parse_qs(urlsplit(signed_in.headers["location"]).query)["code"]
+            given = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+            answer = browser.post("/oauth2/token", data=given, auth=(client, "secret")).raise_for_status()
+        token: str = answer.json()["id_token"]
+        return token
+
+
+@contextmanager
+def provider(users: dict[str, dict[str, Any]], max_age: timedelta = timedelta(hours=1)) -> Iterator[Provider]:
+    """Run a provider with these users and their claims."""
+    known = [User(sub=subject, claims=claims) for subject, claims in users.items()]
+    served = oidc_provider_mock.app(user_claims=known, access_token_max_age=max_age)
+    server = make_server("localhost", 0, served, threaded=True)
+    running = Provider(f"http://localhost:{server.server_port}")
+    served.before_request(lambda: running.asked.append(request.path))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield running
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
