@@ -97,7 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.analyser, app.state.access = analyser, access
     if not access.signs_in and not settings.allow_anyone:
         # A page of another site, whose name leads to this machine, is not a page of the portal (DNS rebinding).
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1"])
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
     app.middleware("http")(_same_site)
     app.middleware("http")(_answered)
     app.add_exception_handler(Problem, _on_problem)
