@@ -5,6 +5,8 @@ DATA ?= ../shared/data
 RUNTIME ?= light
 PORT ?= 8000
 WORKERS ?= 0
+MINUTES ?= 10
+FUZZ ?= image form request card
 PROOF ?= build/cluster-proof.md
 
 BIN := .venv/bin
@@ -14,7 +16,7 @@ LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help portal portal-types portal-bench screenshots run analyse test test-cluster cluster-build cluster-up cluster-down test-images images base-image chart kserve-install lint format lock clean benchmark data-quality unseen-kinds
+.PHONY: help portal portal-types portal-bench screenshots run analyse test test-cluster cluster-build cluster-up cluster-down test-images fuzz images base-image chart kserve-install lint format lock clean benchmark data-quality unseen-kinds
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +58,10 @@ cluster-down: ## End it, and take away what it left
 
 test-images: .venv/.dev portal/dist/index.html ## Build the images, run them as a cluster would, and ask them (needs podman)
 	$(BIN)/python -m pytest tests/images/running.py
+
+fuzz: .venv/.dev ## Feed mutated bytes to decoder and parsers for MINUTES=10 (FUZZ="image form request card")
+	@for target in $(FUZZ); do \
+	  $(BIN)/python tests/fuzz/fuzz.py $$target --seconds $$(( $(MINUTES) * 60 / $(words $(FUZZ)) )) || exit; done
 
 portal: portal/dist/index.html ## Build the portal
 

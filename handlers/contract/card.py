@@ -173,7 +173,8 @@ def parse_card(text: str, source: str) -> Card:
     """
     try:
         data: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    # PyYAML lets pass what Python says of dates that do not exist, numbers of thousands of digits, and endless nesting.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CardError(f"{source}: not valid YAML: {error}") from error
     if not isinstance(data, dict):
         raise CardError(f"{source}: a card is a YAML mapping with fields such as 'name' and 'task'")

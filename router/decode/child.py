@@ -27,7 +27,7 @@ from .images import PIXELS, Facts, Images
 from .limits import MIB, DecodeLimits, Part, UploadedFile
 from .parts import kind_of, parts_of
 
-__all__ = ["ANSWER", "PIXELS", "PROBLEMS", "main", "read_stage"]
+__all__ = ["ANSWER", "PIXELS", "PROBLEMS", "answer", "main", "read_stage"]
 
 ANSWER = "answer.json"
 PROBLEMS: tuple[type[Problem], ...] = (InvalidUpload, TooLarge, UndecodableImage, UnsupportedImage)
@@ -55,14 +55,13 @@ def main(pipe: Connection, limits: DecodeLimits) -> None:
         return
     # Counted is what this process computes, and not what it waits for processors that others use.
     signal.setitimer(signal.ITIMER_PROF, seconds)
-    (folder / _STAGE).write_text("the upload: looking at its files".ljust(_STAGE_LENGTH))
-    answer = _answer(files, folder, limits)
-    (folder / ANSWER).write_text(json.dumps(answer))
+    (folder / ANSWER).write_text(json.dumps(answer(files, folder, limits)))
     pipe.send_bytes(b"done")
 
 
-def _answer(files: Sequence[UploadedFile], folder: Path, limits: DecodeLimits) -> dict[str, object]:
-    """The study's facts, or the problem that its files are."""
+def answer(files: Sequence[UploadedFile], folder: Path, limits: DecodeLimits) -> dict[str, object]:
+    """The study's facts, or the problem that its files are; leaves stage and pixels in `folder`."""
+    (folder / _STAGE).write_text("the upload: looking at its files".ljust(_STAGE_LENGTH))
     try:
         return _decode(files, folder, limits)
     except PROBLEMS as problem:
@@ -90,22 +89,23 @@ def _confine(limits: DecodeLimits) -> None:
 
 
 def _decode(files: Sequence[UploadedFile], folder: Path, limits: DecodeLimits) -> dict[str, object]:
-    stage_file = os.open(folder / _STAGE, os.O_WRONLY)
+    with (folder / _STAGE).open("r+b", buffering=0) as stage_file:
 
-    def stage(part: Part, doing: str) -> None:
-        os.pwrite(stage_file, f"{part.where}: {doing}".ljust(_STAGE_LENGTH).encode()[:_STAGE_LENGTH], 0)
+        def stage(part: Part, doing: str) -> None:
+            said = f"{part.where}: {doing}".ljust(_STAGE_LENGTH).encode()[:_STAGE_LENGTH]
+            os.pwrite(stage_file.fileno(), said, 0)
 
-    parts = parts_of(files, folder, limits, stage)
-    kind = _kind(parts)
-    images = Images(folder, limits, stage)
-    facts: Facts
-    if kind == "dicom":
-        facts = dicom.read(parts, images, limits)
-    elif kind == "nifti":
-        facts = nifti.read(parts, images, limits)
-    else:
-        facts = raster.read(parts, images)
-    return {"kind": kind, "images": images.close(), **dataclasses.asdict(facts)}
+        parts = parts_of(files, folder, limits, stage)
+        kind = _kind(parts)
+        facts: Facts
+        with Images(folder, limits, stage) as images:
+            if kind == "dicom":
+                facts = dicom.read(parts, images, limits)
+            elif kind == "nifti":
+                facts = nifti.read(parts, images, limits)
+            else:
+                facts = raster.read(parts, images)
+        return {"kind": kind, "images": images.places, **dataclasses.asdict(facts)}
 
 
 def _kind(parts: Sequence[Part]) -> Kind:

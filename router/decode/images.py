@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,10 @@ class Images:
     """The images of one series, in order, in one file: thousands of small ones would cost more than their decoding.
 
     uint8 images are final. Others wait, in another file and not in memory, until `scale` has seen the whole series.
+    A context that closes both files.
+
+    Attributes:
+        places: offset and shape of each image in the file `PIXELS`.
     """
 
     def __init__(self, folder: Path, limits: DecodeLimits, stage: Stage) -> None:
@@ -52,14 +56,16 @@ class Images:
         self._limits = limits
         self._pixels = 0
         self._waiting: list[tuple[int, int, tuple[int, ...], np.dtype[Any]]] = []  # index, offset, shape, dtype
-        self._places: list[tuple[int, tuple[int, ...]]] = []
+        self.places: list[tuple[int, tuple[int, ...]]] = []
         self.stage = stage
 
-    def close(self) -> list[tuple[int, tuple[int, ...]]]:
-        """Write everything out; returns offset and shape of each image in the file `PIXELS`."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write everything out."""
         self._final.close()
         self._values.close()
-        return self._places
 
     def expect(self, part: Part, height: int, width: int, count: int = 1) -> None:
         """Count `count` images of a size before they are decoded.
@@ -85,11 +91,11 @@ class Images:
     def add(self, image: NDArray[Any]) -> None:
         """Store the next image, [H, W] or [H, W, 3] of uint8 or of any real type that `scale` can bring to it."""
         if image.dtype == np.uint8:
-            self._places.append((self._final.tell(), image.shape))
+            self.places.append((self._final.tell(), image.shape))
             image.tofile(self._final)
         else:
-            self._waiting.append((len(self._places), self._values.tell(), image.shape, image.dtype))
-            self._places.append((-1, image.shape))
+            self._waiting.append((len(self.places), self._values.tell(), image.shape, image.dtype))
+            self.places.append((-1, image.shape))
             image.tofile(self._values)
 
     def scale(self, low: float, high: float) -> None:
@@ -107,7 +113,7 @@ class Images:
         if sample.size and bottom == top:  # little but background, as in a mask
             bottom, top = sample.min(), sample.max()
         for index, values in self._waiting_values():
-            self._places[index] = (self._final.tell(), values.shape)
+            self.places[index] = (self._final.tell(), values.shape)
             to_uint8(values, bottom, top).tofile(self._final)
 
     def _waiting_values(self) -> Iterator[tuple[int, NDArray[Any]]]:
