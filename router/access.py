@@ -38,12 +38,10 @@ class User:
     """Who asks.
 
     Attributes:
-        subject: as the provider names them, for good.
         name: for people.
         departments: whose studies they see, the first of them where theirs go; None where studies belong to nobody.
     """
 
-    subject: str
     name: str
     roles: frozenset[Role]
     departments: tuple[str, ...] | None = None
@@ -63,7 +61,7 @@ class User:
         return chosen or self.departments[0]
 
 
-ANYONE = User("local", "local", frozenset(get_args(Role)))
+ANYONE = User("local", frozenset(get_args(Role)))
 """Whoever reaches a router that nobody signs in to."""
 
 
@@ -122,7 +120,6 @@ class Access:
         mapping = self._settings.oidc_roles
         of_departments = self._settings.oidc_departments_claim
         return User(
-            subject=claims["sub"],
             name=str(claims.get("name") or claims.get("preferred_username") or claims["sub"]),
             roles=frozenset(mapping[value] for value in given if value in mapping),
             departments=None if of_departments is None else tuple(_texts(claims.get(of_departments))),

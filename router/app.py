@@ -26,7 +26,7 @@ from .errors import CrossSite, ModelUnavailable, NotFound, Problem
 from .explanation import Explainer, LlmSettings
 from .inference import InferenceClient
 from .registry import Registry, StaticRegistry
-from .settings import Settings
+from .settings import LOOPBACK, Settings
 from .shadow import Shadow
 from .store import Store
 
@@ -95,9 +95,10 @@ def create_app(settings: Settings) -> FastAPI:
         title="Dokuei", description=DESCRIPTION, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.state.analyser, app.state.access = analyser, access
-    if not access.signs_in and not settings.allow_anyone:
+    if settings.for_this_machine_only:
         # A page of another site, whose name leads to this machine, is not a page of the portal (DNS rebinding).
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
+        names = [f"[{host}]" if ":" in host else host for host in LOOPBACK]
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=names)
     app.middleware("http")(_same_site)
     app.middleware("http")(_answered)
     app.add_exception_handler(Problem, _on_problem)

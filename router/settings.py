@@ -84,13 +84,18 @@ class Settings(BaseSettings):
             )
         return self
 
+    @property
+    def for_this_machine_only(self) -> bool:
+        """Whether nobody signs in, so that no other machine may reach the router."""
+        return self.oidc_issuer is None and not self.allow_anyone
+
     def check_host(self, host: str) -> None:
         """Whether the router may listen there.
 
         Raises:
             SettingsError: other machines could reach it, and nobody would have to sign in.
         """
-        if host not in LOOPBACK and self.oidc_issuer is None and not self.allow_anyone:
+        if self.for_this_machine_only and host not in LOOPBACK:
             raise SettingsError(
                 f"--host {host} can be reached from other machines, and nobody has to sign in: set DOKUEI_OIDC_ISSUER "
                 "and DOKUEI_OIDC_AUDIENCE, listen on 127.0.0.1, or, for a trial without patients' images, set "

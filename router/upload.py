@@ -20,8 +20,9 @@ from .result import Language
 
 FORM_OVERHEAD_BYTES = 4 * MIB
 """What part headers and small fields may take beside the files."""
-Owner = Callable[[str | None], str | None]
 FIELDS = ("files", "language", "model", "department")
+Owner = Callable[[str | None], str | None]
+"""From the department that is asked for, if one is, to the one whose study it is."""
 
 OPENAPI: dict[str, Any] = {
     "requestBody": {
@@ -74,7 +75,7 @@ async def receive(request: Request, limits: DecodeLimits, owner: Owner) -> Uploa
     """Receive the form of `request`.
 
     Args:
-        owner: the department whose study it is to be, from the one that is asked for, if one is.
+        owner: tells whose study it is to be.
 
     Raises:
         NotAllowed: as `owner`.

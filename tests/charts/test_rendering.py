@@ -115,6 +115,11 @@ def another_version(folder: Path, **changes: str) -> Path:
 CANARY = "models.chest-xray-pneumonia.canary"
 
 
+def environment(container: Object) -> dict[str, str]:
+    """Its variables; empty where the value is elsewhere, as of a secret."""
+    return {entry["name"]: entry.get("value", "") for entry in container["env"]}
+
+
 def test_a_change_of_the_weight_changes_no_pod_and_no_model(tmp_path: Path) -> None:
     def rendered(weight: int) -> list[Object]:
         card = another_version(tmp_path)
@@ -123,10 +128,7 @@ def test_a_change_of_the_weight_changes_no_pod_and_no_model(tmp_path: Path) -> N
     few, many = rendered(5), rendered(50)
     assert [found["metadata"]["name"] for found in many if found not in few] == ["dokuei-traffic"]
     (router,) = of_kind(many, "Deployment")
-    variables = {
-        entry["name"]: entry.get("value") for entry in router["spec"]["template"]["spec"]["containers"][0]["env"]
-    }
-    assert variables["DOKUEI_TRAFFIC"] == "dokuei-traffic"
+    assert environment(router["spec"]["template"]["spec"]["containers"][0])["DOKUEI_TRAFFIC"] == "dokuei-traffic"
     rules = named(many, "Role", "dokuei-router")["rules"]
     assert [rule["resourceNames"] for rule in rules if rule["resources"] == ["configmaps"]] == [["dokuei-traffic"]]
 
@@ -237,9 +239,6 @@ def test_where_users_sign_in_the_router_verifies_their_tokens_and_no_other_pod_r
     def containers(*values: str | Path) -> dict[str, Object]:
         router = named(template(CHART, *values), "Deployment", "dokuei-router")
         return {container["name"]: container for container in router["spec"]["template"]["spec"]["containers"]}
-
-    def environment(container: Object) -> dict[str, str]:
-        return {entry["name"]: entry.get("value", "") for entry in container["env"]}
 
     signed_in = containers(*values_of("everything"))
     said = environment(signed_in["router"])

@@ -31,7 +31,7 @@ with atheris.instrument_imports(
     from fuzz_targets import MIB, TARGETS
 
 SECONDS = 20
-"""Of one input, on a machine that does other things beside it; the decoder itself gives a file 2."""
+"""Of one input, on a machine that does other things beside it; the decoder itself ends after 1.5 of computing."""
 MEMORY_MIB = 4096
 """Address space: more than the fuzzer takes, less than a file that asks for gigabytes."""
 
