@@ -12,16 +12,15 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import httpx
 import jwt
 
 from . import telemetry
-from .errors import NotAllowed, NotSignedIn, ProviderUnavailable
-from .result import Role
+from .errors import NotSignedIn, ProviderUnavailable, TokenRefused
 from .settings import Settings
+from .user import ANYONE, User
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 """Of asymmetric keys only: a provider's public key must not pass for a shared secret."""
@@ -31,38 +30,6 @@ RENEW_SECONDS = 300
 LEAST_SECONDS = 5
 """Between two requests to the provider, however many tokens name keys that it has not."""
 TIMEOUT_SECONDS = 10
-
-
-@dataclass(frozen=True)
-class User:
-    """Who asks.
-
-    Attributes:
-        name: for people.
-        departments: whose studies they see, the first of them where theirs go; None where studies belong to nobody.
-    """
-
-    name: str
-    roles: frozenset[Role]
-    departments: tuple[str, ...] | None = None
-
-    def department(self, chosen: str | None) -> str | None:
-        """Where a study of theirs goes.
-
-        Raises:
-            NotAllowed: the chosen department is not theirs, or they have none.
-        """
-        if self.departments is None:
-            return None
-        if not self.departments:
-            raise NotAllowed("your account belongs to no department, so your studies would be seen by nobody")
-        if chosen is not None and chosen not in self.departments:
-            raise NotAllowed(f"your account belongs to {', '.join(self.departments)}, and to no other department")
-        return chosen or self.departments[0]
-
-
-ANYONE = User("local", frozenset(get_args(Role)))
-"""Whoever reaches a router that nobody signs in to."""
 
 
 class Access:
@@ -92,7 +59,8 @@ class Access:
         """Who sent a request with these headers.
 
         Raises:
-            NotSignedIn: no token, or one that this provider did not give for this router, or not for now.
+            NotSignedIn: no token.
+            TokenRefused: one that this provider did not give for this router, or not for now.
             ProviderUnavailable: its keys cannot be asked for.
         """
         if not self.signs_in:
@@ -112,7 +80,7 @@ class Access:
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
         except jwt.PyJWTError as error:
-            raise NotSignedIn(f"the token is not good: {error}") from None
+            raise TokenRefused(f"the token is not good: {error}") from None
         return self._described(claims)
 
     def _described(self, claims: Mapping[str, Any]) -> User:
@@ -120,6 +88,8 @@ class Access:
         mapping = self._settings.oidc_roles
         of_departments = self._settings.oidc_departments_claim
         return User(
+            subject=claims["sub"],
+            client=str(claims.get("azp") or self._settings.oidc_audience),
             name=str(claims.get("name") or claims.get("preferred_username") or claims["sub"]),
             roles=frozenset(mapping[value] for value in given if value in mapping),
             departments=None if of_departments is None else tuple(_texts(claims.get(of_departments))),

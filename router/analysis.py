@@ -17,6 +17,7 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
 from . import pictures, telemetry, traffic
+from .database import now
 from .decode.decoder import Decoder
 from .decode.limits import UploadedFile
 from .dispatch import dispatch
@@ -26,7 +27,7 @@ from .registry import Registry
 from .result import Analysis, Explanation, InputInfo, Language, ModalityInfo, ModelInfo, Result, SpacingMm
 from .results import Reading, facts_of, read
 from .shadow import Shadow
-from .store import ImageKey, Store, now
+from .store import ImageKey, Store
 from .study import Study
 
 Progress = Callable[[str], None]
@@ -117,7 +118,11 @@ class Analyser:
         """
         facts = _facts(analysis.result, analysis.model)
         pictures_of = self._pictures_for_llm(analysis)
-        explanation = await self.explainer.from_llm(facts, language, pictures_of, said)
+
+        async def sending(what: str) -> None:
+            await self.store.disclose(analysis.id, f"LLM {self.explainer.llm}", what)
+
+        explanation = await self.explainer.from_llm(facts, language, pictures_of, sending, said)
         if explanation is None:
             kept = analysis.explanation
             explanation = kept if kept.language == language else self.explainer.from_template(facts, language)

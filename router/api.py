@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -15,10 +16,12 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 
 from . import events, evidence, pictures, reviews, telemetry, upload
-from .access import Access, User
+from .access import Access
 from .analysis import Analyser
+from .audit.event import CONFIGURED, LOGIN_FAILED, REFUSED, Act, Actor
+from .database import now
 from .decode.limits import DecodeLimits
-from .errors import NotAllowed
+from .errors import NotAllowed, NotTheirs, TokenRefused, UnknownModel
 from .registry import ServedModel
 from .result import (
     Analysis,
@@ -35,11 +38,13 @@ from .result import (
     Review,
     ReviewRequest,
     Role,
+    RolloutStep,
     Verdict,
     VersionReview,
     VersionReviewList,
 )
-from .store import Store, now
+from .store import Store
+from .user import User
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
@@ -62,6 +67,7 @@ Since = Annotated[datetime | None, Query(description="Only from this moment on")
 class Asked:
     """Who asks, and the parts that answer: for them there are no studies but their departments'."""
 
+    actor: Actor
     user: User
     parts: Analyser
 
@@ -74,14 +80,27 @@ class Asked:
 def _asked_by(*roles: Role) -> Any:
     """What a route takes that users of any of these roles may ask."""
 
-    async def asked(request: Request, _token: Annotated[Any, Security(BEARER)]) -> Asked:
+    async def asked(request: Request, _token: Annotated[Any, Security(BEARER)]) -> AsyncIterator[Asked]:
         access: Access = request.app.state.access
-        user = await access.user(request.headers)
-        if not user.roles & set(roles):
-            has = f"is {', '.join(sorted(user.roles))}" if user.roles else "has no role here"
-            raise NotAllowed(f"this needs the role {' or '.join(roles)}, and your account {has}")
         parts: Analyser = request.app.state.analyser
-        return Asked(user, replace(parts, store=parts.store.within(user.departments)))
+        actor = Actor(address=request.client.host if request.client is not None else None)
+        route = f"{request.method} {request.scope['route'].path}"
+        try:
+            user = await access.user(request.headers)
+        except TokenRefused as refused:
+            await parts.store.on_behalf_of(actor).record(Act(LOGIN_FAILED, route, refused.detail))
+            raise
+        actor = replace(actor, user=user)
+        store = parts.store.on_behalf_of(actor)
+        try:
+            if not user.roles & set(roles):
+                has = f"is {', '.join(sorted(user.roles))}" if user.roles else "has no role here"
+                raise NotAllowed(f"this needs the role {' or '.join(roles)}, and your account {has}")
+            yield Asked(actor, user, replace(parts, store=store))
+        except (NotAllowed, NotTheirs) as refused:
+            why = "it is another department's" if isinstance(refused, NotTheirs) else refused.detail
+            await store.record(Act(REFUSED, request.path_params.get("id", route), why, {"asked": route}))
+            raise
 
     return Depends(asked)
 
@@ -214,7 +233,9 @@ async def delete_review(asked: Clinician, analysis_id: Id) -> Response:
 )
 async def get_reviews(asked: Reviews, verdict: Verdict | None = None) -> Response:
     """One row a review."""
-    store = asked.store.within(None) if "operator" in asked.user.roles else asked.store
+    store = asked.store
+    if "operator" in asked.user.roles:
+        store = store.on_behalf_of(replace(asked.actor, user=replace(asked.user, departments=None)))
     table = reviews.table(await store.reviewed(verdict))
     headers = {**NO_STORE, "Content-Disposition": 'attachment; filename="dokuei-reviews.csv"'}
     return Response(table.encode("utf-8-sig"), media_type="text/csv", headers=headers)
@@ -302,6 +323,16 @@ async def get_rollout(asked: Operator, model: str) -> Evidence:
     stable, candidate = evidence.versions(parts.registry.models(), model)
     comparisons = await parts.store.comparisons(model, candidate.card.version, None)
     return evidence.of(stable, candidate, comparisons, await _version_reviews(parts, stable, candidate, None))
+
+
+@router.post("/rollouts/{model}/steps", status_code=204, summary="Write a step of a rollout down, before it is taken")
+async def create_step(asked: Operator, model: str, step: RolloutStep) -> Response:
+    """Into the audit log; nothing else happens."""
+    names = {served.card.name for served in asked.parts.registry.models()}
+    if model not in names:
+        raise UnknownModel(f"no model {model!r} is served; there is {', '.join(sorted(names)) or 'none'}")
+    await asked.store.record(Act(CONFIGURED, model, details={"rollout": step.what}))
+    return Response(status_code=204)
 
 
 @router.get("/rollouts/{model}/comparisons", response_model=ComparisonList, summary="What was compared, oldest first")

@@ -15,6 +15,7 @@ from rich.table import Table
 from handlers.contract.errors import DokueiError
 
 from . import token
+from .audit.cli import app as audit
 from .rollout.cli import app as rollout
 from .settings import DEFAULT_PORT
 
@@ -38,6 +39,7 @@ class LanguageName(StrEnum):
 
 
 app.add_typer(rollout, name="rollout")
+app.add_typer(audit, name="audit")
 
 
 @app.callback()

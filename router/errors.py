@@ -3,7 +3,8 @@
     DokueiError
     └── Problem
         ├── InvalidUpload       400  nothing usable was sent
-        ├── NotSignedIn         401  no token, or not a good one
+        ├── NotSignedIn         401  no token
+        │   └── TokenRefused    401  not a good one
         ├── NotAllowed          403  a user whose roles or departments do not let them
         ├── CrossSite           403  a page of another site asks in a user's name
         ├── UndecodableImage    422  a file is damaged, hostile or of an unknown format
@@ -11,6 +12,7 @@
         ├── UnsupportedImage    422  a good image that no model accepts
         ├── UnknownModel        404  a model that is not served
         ├── NotFound            404  an analysis, image or route that does not exist
+        │   └── NotTheirs       404  an analysis of another department, which is not there for the user
         ├── Overloaded          503  this machine is too busy for it
         ├── ProviderUnavailable 503  the identity provider does not answer
         ├── ModelUnavailable    503  the model's server does not answer
@@ -65,10 +67,14 @@ class InvalidUpload(Problem):
 
 
 class NotSignedIn(Problem):
-    """The request carries no token, or one that is not good."""
+    """The request carries no token."""
 
     status, title, slug = 401, "Sign in first", "not-signed-in"
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class TokenRefused(NotSignedIn):
+    """The request carries a token that is not good."""
 
 
 class NotAllowed(Problem):
@@ -111,6 +117,10 @@ class NotFound(Problem):
     """The analysis, image or route does not exist."""
 
     status, title, slug = 404, "Not found", "not-found"
+
+
+class NotTheirs(NotFound):
+    """The analysis is another department's: the answer is that of one that does not exist."""
 
 
 class Overloaded(Problem):

@@ -300,6 +300,14 @@ class Evidence(BaseModel):
     verdict: Verdicts = Field(description="Failed where one gate is, passed where all but `reviews` are")
 
 
+class RolloutStep(BaseModel):
+    """What is about to be done to a model's candidate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    what: str = Field(min_length=1, max_length=1000, description="For people", examples=["the candidate is at 5 %"])
+
+
 class ProblemDocument(BaseModel):
     """An error (RFC 9457), sent as application/problem+json."""
 

@@ -16,12 +16,13 @@ from datetime import datetime
 from anyio.to_thread import run_sync
 
 from . import telemetry, traffic
+from .database import now
 from .errors import ModelFailed, ModelUnavailable
 from .kserve import Variant
 from .registry import ServedModel
 from .result import Agreement, Comparison, Outcome
 from .results import TASKS, Infer, Reading, read
-from .store import Store, now
+from .store import Store
 from .study import Study
 
 WAITING = 4

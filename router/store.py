@@ -3,123 +3,94 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-import alembic.command
-import alembic.config
-from anyio.to_thread import run_sync
-from sqlalchemy import ColumnElement, create_engine, delete, event, func, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
-from .errors import NotFound, StoreUnavailable
+from .audit import chain
+from .audit.event import CREATED, DELETED, DISCLOSED, EXPORTED, READ, SEARCHED, UPDATED, Act, Actor, Pattern
+from .database import Database, utc
+from .errors import NotFound, NotTheirs
 from .kserve import Variant
 from .result import Analysis, Comparison, Explanation, Review, Verdict, VersionReview
 from .tables import AnalysisRow, ComparisonRow, ImageRow, ReviewRow
-
-MIGRATION_LOCK = 0x646F6B75
-"""Any number that no other program on the database takes for its advisory lock."""
 
 ImageKey = tuple[str, int]
 """Kind ("image", "mask" or "heat") and number of a stored picture."""
 
 
-T = TypeVar("T")
-
-DISK_FULL = ("SQLITE_FULL", "53100")
-"""As SQLite and PostgreSQL (disk_full) name it."""
-
-
 class Store:
-    """Keeps analyses. Every method is one transaction.
+    """Keeps analyses. Every method is one transaction, with the event that tells of it in the audit log.
+
+    Every method but `close` raises `StoreUnavailable` where the database does not work or the event cannot be written;
+    then nothing was done.
 
     Args:
         url: SQLAlchemy URL of the database.
     """
 
-    _departments: Sequence[str] | None = None
-    """Whose studies are there for a caller; None for all."""
+    _actor = Actor()
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, pool_pre_ping=True)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _prepare_sqlite)
+        self._database = Database(url)
 
-    def within(self, departments: Sequence[str] | None) -> Store:
-        """The same store, where there are no studies but those of these departments; with None, all of them."""
-        limited = copy.copy(self)
-        limited._departments = departments
-        return limited
+    def on_behalf_of(self, actor: Actor) -> Store:
+        """The same store, for what they do: where there are no studies but those of their departments."""
+        theirs = copy.copy(self)
+        theirs._actor = actor
+        return theirs
 
     async def start(self) -> None:
-        """Bring the schema up to date.
-
-        Raises:
-            StoreUnavailable: the database cannot be reached or written.
-        """
-        await self._run(self._migrate)
+        """Bring the schema up to date."""
+        await self._database.start()
 
     async def close(self) -> None:
         """Close the connections."""
-        await run_sync(self._engine.dispose)
-
-    def _migrate(self) -> None:
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-        with self._engine.begin() as connection:
-            if connection.dialect.name == "postgresql":  # Routers that start together migrate one after the other.
-                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-            config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
+        await self._database.close()
 
     async def ping(self) -> None:
-        """Ask the database for nothing.
+        """Ask the database for nothing."""
+        await self._database.run(lambda session: session.scalar(select(1)))
 
-        Raises:
-            StoreUnavailable: it does not answer.
-        """
-
-        def act() -> None:
-            with self._engine.connect() as connection:
-                connection.execute(select(1))
-
-        await self._run(act)
+    async def record(self, act: Act) -> None:
+        """Write down what is done outside of the store."""
+        await self._database.run(lambda session: chain.record(session, self._actor, act))
 
     async def add(self, analysis: Analysis, images: Mapping[ImageKey, bytes], department: str | None = None) -> None:
-        """Store an analysis of a department's with all its pictures, or nothing.
+        """Store an analysis of a department's with all its pictures."""
 
-        Raises:
-            StoreUnavailable: nothing was stored.
-        """
+        def act(session: Session) -> None:
+            document = analysis.model_dump(mode="json")
+            session.add(AnalysisRow(id=analysis.id, created=analysis.created, document=document, department=department))
+            session.flush()
+            session.add_all(
+                ImageRow(analysis_id=analysis.id, kind=kind, number=number, data=data)
+                for (kind, number), data in images.items()
+            )
+            session.flush()
+            self._record(session, CREATED, analysis.id, model=f"{analysis.model.name} {analysis.model.version}")
 
-        def act() -> None:
-            with Session(self._engine) as session, session.begin():
-                document = analysis.model_dump(mode="json")
-                session.add(
-                    AnalysisRow(id=analysis.id, created=analysis.created, document=document, department=department)
-                )
-                session.flush()
-                session.add_all(
-                    ImageRow(analysis_id=analysis.id, kind=kind, number=number, data=data)
-                    for (kind, number), data in images.items()
-                )
-
-        await self._run(act)
+        await self._database.run(act)
 
     async def explain(self, analysis_id: str, explanation: Explanation) -> None:
         """Replace the explanation of an analysis; nothing happens where it has been deleted meanwhile."""
 
-        def act() -> None:
-            with Session(self._engine) as session, session.begin():
-                row = session.get(AnalysisRow, analysis_id, with_for_update=True)
-                if row is not None:
-                    changed = {**row.document, "explanation": explanation.model_dump(mode="json")}
-                    session.execute(update(AnalysisRow).where(AnalysisRow.id == analysis_id).values(document=changed))
+        def act(session: Session) -> None:
+            row = session.get(AnalysisRow, analysis_id, with_for_update=True)
+            if row is not None:
+                changed = {**row.document, "explanation": explanation.model_dump(mode="json")}
+                session.execute(update(AnalysisRow).where(AnalysisRow.id == analysis_id).values(document=changed))
+                self._record(session, UPDATED, analysis_id, explanation=explanation.source)
 
-        await self._run(act)
+        await self._database.run(act)
+
+    async def disclose(self, analysis_id: str, recipient: str, what: str) -> None:
+        """Write down that facts or pictures of an analysis are about to be sent to another program."""
+        await self._database.run(
+            lambda session: self._record(session, DISCLOSED, analysis_id, recipient=recipient, what=what)
+        )
 
     async def get(self, analysis_id: str) -> Analysis:
         """One analysis.
@@ -128,11 +99,12 @@ class Store:
             NotFound: there is none of that id.
         """
 
-        def act() -> Analysis:
-            with Session(self._engine) as session:
-                return _analysis(self._row(session, analysis_id), session.get(ReviewRow, analysis_id))
+        def act(session: Session) -> Analysis:
+            analysis = _analysis(self._row(session, analysis_id), session.get(ReviewRow, analysis_id))
+            self._record(session, READ, analysis_id)
+            return analysis
 
-        return await self._run(act)
+        return await self._database.run(act)
 
     async def review(self, analysis_id: str, review: Review) -> Analysis:
         """Keep a reader's verdict, in the place of an earlier one; the analysis with it.
@@ -141,12 +113,14 @@ class Store:
             NotFound: there is no analysis of that id.
         """
 
-        def act() -> Analysis:
-            with Session(self._engine) as session, session.begin():
-                row = self._row(session, analysis_id)
-                return _analysis(row, session.merge(ReviewRow(analysis_id=analysis_id, **review.model_dump())))
+        def act(session: Session) -> Analysis:
+            row = self._row(session, analysis_id)
+            analysis = _analysis(row, session.merge(ReviewRow(analysis_id=analysis_id, **review.model_dump())))
+            session.flush()
+            self._record(session, UPDATED, analysis_id, review=review.verdict)
+            return analysis
 
-        return await self._run(act)
+        return await self._database.run(act)
 
     async def take_back(self, analysis_id: str) -> None:
         """Delete the verdict on an analysis, if there is one.
@@ -155,38 +129,40 @@ class Store:
             NotFound: there is no analysis of that id.
         """
 
-        def act() -> None:
-            with Session(self._engine) as session, session.begin():
-                self._row(session, analysis_id)
-                session.execute(delete(ReviewRow).where(ReviewRow.analysis_id == analysis_id))
+        def act(session: Session) -> None:
+            self._row(session, analysis_id)
+            session.execute(delete(ReviewRow).where(ReviewRow.analysis_id == analysis_id))
+            self._record(session, UPDATED, analysis_id, review="taken back")
 
-        await self._run(act)
+        await self._database.run(act)
 
     async def reviewed(self, verdict: Verdict | None) -> list[Analysis]:
         """The analyses that were reviewed, with that verdict where one is given; the newest review first."""
 
-        def act() -> list[Analysis]:
-            with Session(self._engine) as session:
-                query = select(AnalysisRow, ReviewRow).join(ReviewRow).order_by(ReviewRow.created.desc())
-                query = query.where(*self._theirs())
-                if verdict is not None:
-                    query = query.where(ReviewRow.verdict == verdict)
-                return [_analysis(row, review) for row, review in session.execute(query)]
+        def act(session: Session) -> list[Analysis]:
+            query = select(AnalysisRow, ReviewRow).join(ReviewRow).order_by(ReviewRow.created.desc())
+            query = query.where(*self._theirs())
+            if verdict is not None:
+                query = query.where(ReviewRow.verdict == verdict)
+            found = [_analysis(row, review) for row, review in session.execute(query)]
+            self._record(session, EXPORTED, f"reviews, verdict={verdict or 'any'}", analyses=str(len(found)))
+            return found
 
-        return await self._run(act)
+        return await self._database.run(act)
 
     async def newest(self, limit: int, before: datetime | None) -> list[Analysis]:
         """At most `limit` analyses, the newest first; with `before`, only older ones."""
 
-        def act() -> list[Analysis]:
-            with Session(self._engine) as session:
-                query = select(AnalysisRow, ReviewRow).outerjoin(ReviewRow)
-                query = query.where(*self._theirs()).order_by(AnalysisRow.created.desc()).limit(limit)
-                if before is not None:
-                    query = query.where(AnalysisRow.created < before)
-                return [_analysis(row, review) for row, review in session.execute(query)]
+        def act(session: Session) -> list[Analysis]:
+            query = select(AnalysisRow, ReviewRow).outerjoin(ReviewRow)
+            query = query.where(*self._theirs()).order_by(AnalysisRow.created.desc()).limit(limit)
+            if before is not None:
+                query = query.where(AnalysisRow.created < before)
+            found = [_analysis(row, review) for row, review in session.execute(query)]
+            self._record(session, SEARCHED, f"analyses, limit={limit}" + (f", before={before}" if before else ""))
+            return found
 
-        return await self._run(act)
+        return await self._database.run(act)
 
     async def images(self, analysis_id: str, kind: str, number: int | None = None) -> list[bytes]:
         """The pictures of one kind by number, or the one of that number.
@@ -195,20 +171,20 @@ class Store:
             NotFound: no such analysis, or it has no such picture; says how many there are.
         """
 
-        def act() -> list[bytes]:
-            with Session(self._engine) as session:
-                self._row(session, analysis_id)
-                query = select(ImageRow.data).where(ImageRow.analysis_id == analysis_id, ImageRow.kind == kind)
-                if number is not None:
-                    query = query.where(ImageRow.number == number)
-                found = list(session.scalars(query.order_by(ImageRow.number)))
-                if not found:
-                    raise NotFound(
-                        f"the analysis has no {kind}" + (f" {number}; they count from 0" if number is not None else "")
-                    )
-                return found
+        def act(session: Session) -> list[bytes]:
+            self._row(session, analysis_id)
+            query = select(ImageRow.data).where(ImageRow.analysis_id == analysis_id, ImageRow.kind == kind)
+            if number is not None:
+                query = query.where(ImageRow.number == number)
+            found = list(session.scalars(query.order_by(ImageRow.number)))
+            if not found:
+                raise NotFound(
+                    f"the analysis has no {kind}" + (f" {number}; they count from 0" if number is not None else "")
+                )
+            self._record(session, READ, analysis_id)
+            return found
 
-        return await self._run(act)
+        return await self._database.run(act)
 
     async def delete(self, analysis_id: str) -> None:
         """Delete an analysis with its pictures and its review.
@@ -217,42 +193,33 @@ class Store:
             NotFound: there is none of that id.
         """
 
-        def act() -> None:
-            with Session(self._engine) as session, session.begin():
-                self._row(session, analysis_id)
-                for table in (ImageRow, ReviewRow):
-                    session.execute(delete(table).where(table.analysis_id == analysis_id))
-                session.execute(delete(AnalysisRow).where(AnalysisRow.id == analysis_id))
+        def act(session: Session) -> None:
+            self._row(session, analysis_id)
+            for table in (ImageRow, ReviewRow):
+                session.execute(delete(table).where(table.analysis_id == analysis_id))
+            session.execute(delete(AnalysisRow).where(AnalysisRow.id == analysis_id))
+            self._record(session, DELETED, analysis_id)
 
-        await self._run(act)
+        await self._database.run(act)
+
+    # What comes of a candidate's rollout names no study, so that nothing of it is an access to one.
 
     async def add_comparison(self, comparison: Comparison) -> None:
-        """Keep what two versions made of one study.
-
-        Raises:
-            StoreUnavailable: it was not kept.
-        """
+        """Keep what two versions made of one study."""
         names = {"model": comparison.model, "version": comparison.version, "created": comparison.created}
-
-        def act() -> None:
-            with Session(self._engine) as session, session.begin():
-                session.add(ComparisonRow(**names, document=comparison.model_dump(mode="json")))
-
-        await self._run(act)
+        row = ComparisonRow(**names, document=comparison.model_dump(mode="json"))
+        await self._database.run(lambda session: session.add(row))
 
     async def comparisons(self, model: str, version: str, since: datetime | None) -> list[Comparison]:
         """What was compared of a candidate, the oldest first; with `since`, only from that moment on."""
 
-        def act() -> list[Comparison]:
-            with Session(self._engine) as session:
-                query = select(ComparisonRow.document).where(
-                    ComparisonRow.model == model, ComparisonRow.version == version
-                )
-                if since is not None:
-                    query = query.where(ComparisonRow.created >= since)
-                return [Comparison.model_validate(row) for row in session.scalars(query.order_by(ComparisonRow.id))]
+        def act(session: Session) -> list[Comparison]:
+            query = select(ComparisonRow.document).where(ComparisonRow.model == model, ComparisonRow.version == version)
+            if since is not None:
+                query = query.where(ComparisonRow.created >= since)
+            return [Comparison.model_validate(row) for row in session.scalars(query.order_by(ComparisonRow.id))]
 
-        return await self._run(act)
+        return await self._database.run(act)
 
     async def version_reviews(
         self, model: str, versions: Mapping[Variant, str], since: datetime | None
@@ -265,74 +232,48 @@ class Store:
         variants = {version: variant for variant, version in versions.items()}
         name, version = (AnalysisRow.document["model"][key].as_string() for key in ("name", "version"))
 
-        def act() -> list[VersionReview]:
-            with Session(self._engine) as session:
-                query = (
-                    select(version, ReviewRow.verdict, ReviewRow.created)
-                    .join_from(ReviewRow, AnalysisRow)
-                    .where(name == model, version.in_(variants))
-                    .order_by(ReviewRow.created)
-                )
-                if since is not None:
-                    query = query.where(ReviewRow.created >= since)
-                return [
-                    VersionReview.model_validate({"variant": variants[of], "verdict": said, "created": _utc(created)})
-                    for of, said, created in session.execute(query)
-                ]
+        def act(session: Session) -> list[VersionReview]:
+            query = (
+                select(version, ReviewRow.verdict, ReviewRow.created)
+                .join_from(ReviewRow, AnalysisRow)
+                .where(name == model, version.in_(variants))
+                .order_by(ReviewRow.created)
+            )
+            if since is not None:
+                query = query.where(ReviewRow.created >= since)
+            return [
+                VersionReview.model_validate({"variant": variants[of], "verdict": said, "created": utc(created)})
+                for of, said, created in session.execute(query)
+            ]
 
-        return await self._run(act)
+        return await self._database.run(act)
+
+    def _record(self, session: Session, pattern: Pattern, about: str, **details: str) -> None:
+        chain.record(session, self._actor, Act(pattern, about, details=details))
 
     def _row(self, session: Session, analysis_id: str) -> AnalysisRow:
         """The analysis of that id; one of another department is as if it were not there."""
         row = session.get(AnalysisRow, analysis_id)
-        if row is None or (self._departments is not None and row.department not in self._departments):
-            raise NotFound("there is no analysis of this id; it may have been deleted")
+        departments = self._departments
+        if row is None or (departments is not None and row.department not in departments):
+            refused = NotFound if row is None else NotTheirs
+            raise refused("there is no analysis of this id; it may have been deleted")
         return row
 
     def _theirs(self) -> Sequence[ColumnElement[bool]]:
         return [] if self._departments is None else [AnalysisRow.department.in_(self._departments)]
 
-    async def _run(self, act: Callable[[], T]) -> T:
-        try:
-            return await run_sync(act)
-        except SQLAlchemyError as error:
-            raise StoreUnavailable(f"the database does not work ({_reason(error)}); nothing was stored") from error
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    """What went wrong, without the values that a driver's message may quote."""
-    driver = getattr(error, "orig", None)
-    code = getattr(driver, "sqlite_errorname", None) or getattr(driver, "sqlstate", None)
-    return "its disk is full" if code in DISK_FULL else type(error).__name__
+    @property
+    def _departments(self) -> Sequence[str] | None:
+        """Whose studies are there for the actor; None for all."""
+        return None if self._actor.user is None else self._actor.user.departments
 
 
 def _analysis(row: AnalysisRow, review: ReviewRow | None) -> Analysis:
     analysis = Analysis.model_validate(row.document)
     if review is not None:
         kept = Review.model_validate(
-            {"verdict": review.verdict, "reason": review.reason, "created": _utc(review.created)}
+            {"verdict": review.verdict, "reason": review.reason, "created": utc(review.created)}
         )
         analysis = analysis.model_copy(update={"review": kept})
     return analysis
-
-
-def _utc(moment: datetime) -> datetime:
-    """SQLite gives moments back without their zone, which is UTC."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-def now() -> datetime:
-    """The present moment, in UTC."""
-    return datetime.now(UTC)
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    """Foreign keys, readers beside a writer, and a wait instead of an error when two write."""
-    for pragma in (
-        "foreign_keys=ON",
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "busy_timeout=5000",
-        "secure_delete=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")

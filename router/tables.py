@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, LargeBinary
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -57,3 +57,30 @@ class ComparisonRow(Base):
     version: Mapped[str]
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     document: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class AuditRow(Base):
+    """One event of the audit log; `audit.chain` writes it. The other columns repeat what the event says, to find it."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_about", "about", "subject", "recorded"),)
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """From 1 on, without a gap."""
+    recorded: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    subject: Mapped[str | None]
+    action: Mapped[str]
+    about: Mapped[str]
+    event: Mapped[str] = mapped_column(Text)
+    """A FHIR AuditEvent as JSON: text, so that its bytes stay what was hashed."""
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditHeadRow(Base):
+    """The one row that says which event of the audit log is the last."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    hash: Mapped[str] = mapped_column(String(64))

@@ -20,6 +20,8 @@ FAILURES_TO_OPEN = 3
 SECONDS_OPEN = 30
 """After three failures in a row the LLM is not asked for 30 s, so a dead endpoint costs no reader a timeout."""
 
+Sending = Callable[[str], Awaitable[None]]
+
 
 class Explainer:
     """Explains facts. The template never fails; the LLM may, and then the template stands.
@@ -52,12 +54,14 @@ class Explainer:
         facts: Mapping[str, Any],
         language: Language,
         pictures: Callable[[], Awaitable[Pictures]] | None,
+        sending: Sending,
         said: Said,
     ) -> Explanation | None:
         """The LLM's explanation, or None where there is none to show.
 
         Args:
             pictures: makes the pictures; None where there are none, or where they must not leave.
+            sending: told what is about to be sent; where it fails, nothing is.
             said: told the words so far, as they come.
         """
         if self._llm is None or self._settings is None:
@@ -66,6 +70,7 @@ class Explainer:
         try:
             async with await self._breakers.get_breaker("llm"):
                 made = await wanted() if wanted is not None else None
+                await sending("facts" if made is None else "facts, original, overlay, heat map")
                 text = await self._llm.explain(facts, language, made, said)
         except (RejectedReply, openai.OpenAIError, TimeoutError, OpenedState) as error:
             reason = error.reason if isinstance(error, RejectedReply) else type(error).__name__

@@ -84,6 +84,7 @@ class Rollout:
         self.cluster.take_traffic_away(self.model)
         self.cluster.release_lease(self.model)  # Whoever drives the rollout stops at its next look.
         self.cluster.tell(self.model, "RolloutAborted", why, warning=True)
+        self.cluster.record(self.model, f"aborted: {why}", done=True)
         given = self.helm.values()
         if changed.candidate_of(given, self.model) is not None:
             before = self._before_its_promotion(given)
@@ -123,6 +124,7 @@ class Rollout:
 
     def _upgrade(self, given: changed.Values, reason: str, what: str) -> None:
         self.keep()
+        self.cluster.record(self.model, what)
         self.helm.upgrade(given, self._described(what))
         self.cluster.tell(self.model, reason, what)
 

@@ -117,6 +117,7 @@ def pause(
     cluster = _cluster(release, namespace)
     cluster.release_lease(model)
     cluster.tell(model, "RolloutPaused", f"paused by {operator()}")
+    cluster.record(model, "paused", done=True)
     print(f"the rollout of {model} is paused; `dokuei rollout resume {model}` goes on")
 
 

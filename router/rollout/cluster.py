@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import kubernetes
 from kubernetes.client import ApiException
@@ -137,6 +139,22 @@ class Cluster:
         split = json.dumps({"weight": 0, "shadow": 0})
         self._core.patch_namespaced_config_map(f"{self.release}-traffic", self.namespace, {"data": {model: split}})
 
+    def record(self, model: str, what: str, *, done: bool = False) -> None:
+        """Write a step into the audit log, before it is taken.
+
+        Args:
+            done: it was taken already, for the patients' sake; where the log does not take it, a warning is all.
+
+        Raises:
+            RolloutError: it is not written down.
+        """
+        try:
+            self._request("POST", f"/api/rollouts/{quote(model)}/steps", {"what": what[:1000]})
+        except (RolloutError, ApiException) as error:
+            if not done:
+                raise RolloutError(f"not done, because the audit log does not take {what!r}: {error}") from error
+            print(f"warning: the audit log does not tell of {what!r}: {error}", file=sys.stderr)
+
     def tell(self, model: str, reason: str, message: str, *, warning: bool = False) -> None:
         """Record a Kubernetes Event of the model's InferenceService."""
         now = datetime.now(UTC)
@@ -170,11 +188,16 @@ class Cluster:
     # What is known.
 
     def ask_router(self, path: str, **query: str) -> dict[str, Any]:
-        """Ask a router of the release, through the API server to its pod, whatever stands before its Service.
+        """Ask a router of the release.
 
         Raises:
             RolloutError: none is Ready, or it answers with a problem.
         """
+        answer: dict[str, Any] = json.loads(self._request("GET", f"{path}?{urlencode(query)}" if query else path))
+        return answer
+
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+        """Through the API server to a router's pod, whatever stands before its Service."""
         selector = f"app.kubernetes.io/instance={self.release},app.kubernetes.io/component=router"
         pods = self._core.list_namespaced_pod(self.namespace, label_selector=selector).items
         ready = [
@@ -189,15 +212,18 @@ class Cluster:
         )
         connection = http.client.HTTPConnection("127.0.0.1", timeout=30)
         connection.sock = forward.socket(ROUTER_PORT)
+        content = {} if body is None else {"Content-Type": "application/json"}
         try:
-            connection.request("GET", f"{path}?{urlencode(query)}" if query else path, headers=token.headers())
+            connection.request(method, path, None if body is None else json.dumps(body), token.headers() | content)
             answer = connection.getresponse()
-            document: dict[str, Any] = json.loads(answer.read())
+            said = answer.read()
+        except OSError as error:
+            raise RolloutError(f"the router {ready[0]} gave no answer: {error}") from error
         finally:
             connection.close()
-        if answer.status != 200:
-            raise RolloutError(f"the router says: {document.get('detail', answer.reason)}")
-        return document
+        if answer.status >= 400:
+            raise RolloutError(f"the router says: {json.loads(said).get('detail', answer.reason)}")
+        return said
 
 
 def _lease(model: str) -> str:

@@ -64,7 +64,7 @@ def release(node: Node, candidates: dict[str, Path]) -> Iterator[Release]:  # no
 
 def command(*arguments: str) -> list[str]:
     what, *more = arguments
-    options = (f"--namespace={NAMESPACE}", f"--helm={HELM}")
+    options = (f"--namespace={NAMESPACE}", *([] if what == "pause" else [f"--helm={HELM}"]))
     return [sys.executable, "-m", "router.cli", "rollout", what, MODEL, *options, *more]
 
 

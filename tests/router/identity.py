@@ -18,6 +18,15 @@ from werkzeug.serving import make_server
 
 CLIENT = "dokuei"
 CALLBACK = "http://localhost/oauth2/callback"
+USERS: dict[str, dict[str, Any]] = {
+    "vera": {"name": "Vera", "groups": "readers", "wards": ["chest"]},
+    "clara": {"name": "Clara", "groups": ["doctors", "staff"], "wards": ["chest", "neuro"]},
+    "nils": {"groups": ["doctors"], "wards": ["neuro"]},
+    "olga": {"groups": ["mlops"]},
+    "nobody": {},
+    "stray": {"groups": ["doctors"], "wards": []},
+}
+"""One in each role and department, and some in none."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +71,19 @@ def provider(users: dict[str, dict[str, Any]], max_age: timedelta = timedelta(ho
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def oidc(provider: Provider) -> dict[str, Any]:
+    """Settings of a router that users of `USERS` sign in to."""
+    return {
+        "oidc_issuer": provider.issuer,
+        "oidc_audience": CLIENT,
+        "oidc_roles_claim": "groups",
+        "oidc_roles": {"readers": "viewer", "doctors": "clinician", "mlops": "operator"},
+        "oidc_departments_claim": "wards",
+    }
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that carries a token."""
+    return {"Authorization": f"Bearer {token}"}

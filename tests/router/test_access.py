@@ -10,7 +10,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -21,17 +20,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from identity import CLIENT, Provider, provider
+from identity import USERS, Provider, bearer, oidc, provider
 from serving import StartRouter
 
-USERS: dict[str, dict[str, Any]] = {
-    "vera": {"name": "Vera", "groups": "readers", "wards": ["chest"]},
-    "clara": {"name": "Clara", "groups": ["doctors", "staff"], "wards": ["chest", "neuro"]},
-    "nils": {"groups": ["doctors"], "wards": ["neuro"]},
-    "olga": {"groups": ["mlops"]},
-    "nobody": {},
-    "stray": {"groups": ["doctors"], "wards": []},
-}
 READ = ("viewer", "clinician")
 ROUTES = [
     ("GET", "/api/analyses", READ),
@@ -50,30 +41,11 @@ ROUTES = [
     ("GET", "/api/me", ("viewer", "clinician", "operator")),
     ("GET", "/api/models", ("viewer", "clinician", "operator")),
     ("GET", "/api/rollouts/{model}", ("operator",)),
+    ("POST", "/api/rollouts/{model}/steps", ("operator",)),
     ("GET", "/api/rollouts/{model}/comparisons", ("operator",)),
     ("GET", "/api/rollouts/{model}/reviews", ("operator",)),
 ]
 ROLE_OF = {"vera": "viewer", "clara": "clinician", "olga": "operator"}
-
-
-@pytest.fixture(scope="module")
-def idp() -> Iterator[Provider]:
-    with provider(USERS) as running:
-        yield running
-
-
-def oidc(provider: Provider) -> dict[str, Any]:
-    return {
-        "oidc_issuer": provider.issuer,
-        "oidc_audience": CLIENT,
-        "oidc_roles_claim": "groups",
-        "oidc_roles": {"readers": "viewer", "doctors": "clinician", "mlops": "operator"},
-        "oidc_departments_claim": "wards",
-    }
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 @pytest.fixture

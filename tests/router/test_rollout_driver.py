@@ -56,6 +56,8 @@ class MemoryCluster:
         self.ask_router = lambda path, **_: answers(path.removeprefix(f"/api/rollouts/{MODEL}"))
         self.kept = True
         self.taken_away = False
+        self.recorded: list[str] = []
+        self.log_works = True
 
     def renew(self, _: str) -> None:
         if not self.kept:
@@ -72,6 +74,12 @@ class MemoryCluster:
 
     def tell(self, *_: object, **__: object) -> None:
         """Nobody listens."""
+
+    def record(self, _: str, what: str, *, done: bool = False) -> None:
+        if self.log_works or done:
+            self.recorded.append(what)
+        else:
+            raise RolloutError("the audit log does not take it")
 
 
 def drive(
@@ -108,6 +116,19 @@ def test_a_candidate_without_fault_is_promoted_through_every_step() -> None:
     assert [step.removeprefix("at ") for step in seen[1:]] == ["the shadow", "5 %", "25 %", "50 %", "100 %"]
     assert helm.given["models"][MODEL] == {"card": "next"}
     assert not cluster.taken_away
+    assert [f"rollout of m: {what}" for what in cluster.recorded] == helm.told
+
+
+def test_no_step_is_taken_that_the_audit_log_does_not_take() -> None:
+    helm, cluster = MemoryHelm(), MemoryCluster(answering())
+    cluster.log_works = False
+    rollout = Rollout(MODEL, cast(Helm, helm), cast(Cluster, cluster), interval=0.01, ready_seconds=0.2)
+    with pytest.raises(RolloutError, match="the audit log does not take it"):
+        Driver(rollout, Plan(), lambda *_: None).go_on()
+    assert helm.told == []
+    rollout.abort("by hand")
+    assert cluster.taken_away, "what takes a candidate away waits for no log"
+    assert helm.told == ["rollout of m: aborted: by hand"]
 
 
 @pytest.mark.parametrize(

