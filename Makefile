@@ -41,7 +41,7 @@ chart: .venv/.dev .cache/bin/helm ## Write what is made from the chart: its card
 kserve-install: .cache/bin/helm ## Install KServe, as the chart needs it, into the cluster of your kubeconfig
 	@charts/kserve-install.sh .cache/bin/helm
 
-test: .venv/.dev build/.chromium portal/dist/index.html .cache/bin/helm ## Run every test, with real TorchServe, ONNX Runtime and Chromium
+test: .venv/.dev build/.chromium build/.rsyslog portal/dist/index.html .cache/bin/helm ## Run every test, with real TorchServe, ONNX Runtime, PostgreSQL, rsyslog and Chromium
 	$(BIN)/python -m pytest
 
 test-cluster: .venv/.dev .cache/bin/helm portal/dist/index.html build/.node ## Run a real Kubernetes with KServe on this machine, and Dokuei's tests on it (as root; TESTS=…; CLUSTER=a kubeconfig: on that one)
@@ -172,6 +172,10 @@ portal/dist/index.html: portal/node_modules/.package-lock.json portal/index.html
 
 build/.chromium:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq -y chromium fonts-noto-cjk >/dev/null; }
+	@mkdir -p build && touch $@
+
+build/.rsyslog:
+	@apt-get update -qq && apt-get install -qq -y --no-install-recommends rsyslog rsyslog-openssl rsyslog-gnutls >/dev/null
 	@mkdir -p build && touch $@
 
 # What a node of Kubernetes needs, and what builds its images where nothing else does.

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +21,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from . import api, events, telemetry
 from .access import Access
 from .analysis import Analyser
+from .audit.syslog import Forwarder
+from .database import Database
 from .decode.decoder import Decoder
 from .errors import CrossSite, ModelUnavailable, NotFound, Problem
 from .explanation import Explainer, LlmSettings
@@ -43,6 +45,14 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OWN_SITE = ("same-origin", "none")
 """Values of Sec-Fetch-Site: asked by a page of the portal, or by the user."""
 DESCRIPTION = "Medical-image diagnosis support. Research use only; it supports a reader, it does not diagnose."
+
+
+class _Part(Protocol):
+    """What starts and ends with the application."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 def make_registry(settings: Settings) -> Registry:
@@ -72,7 +82,8 @@ def make_explainer(settings: Settings) -> Explainer:
 def create_app(settings: Settings) -> FastAPI:
     """Build the application; its parts start and end with its lifespan."""
     access = Access(settings)
-    inference, store = InferenceClient(settings.model_timeout_seconds), Store(settings.database_url)
+    database = Database(settings.database_url)
+    inference, store = InferenceClient(settings.model_timeout_seconds), Store(database)
     analyser = Analyser(
         decoder=Decoder(workers=settings.decode_workers),
         registry=make_registry(settings),
@@ -82,19 +93,24 @@ def create_app(settings: Settings) -> FastAPI:
         shadow=Shadow(inference.infer, store),
     )
 
+    parts: list[_Part] = [database, analyser.decoder, analyser.registry, analyser.shadow]
+    if settings.syslog_address is not None:
+        parts.append(Forwarder(database, settings.syslog_address, settings.audit_syslog_tls))
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        parts = (analyser.store, analyser.decoder, analyser.registry, analyser.shadow)
         for part in parts:
             await part.start()
         yield
-        for ending in (*reversed(parts), analyser.inference, analyser.explainer, access):
-            await ending.close()
+        for part in reversed(parts):
+            await part.close()
+        for client in (analyser.inference, analyser.explainer, access):
+            await client.close()
 
     app = FastAPI(
         title="Dokuei", description=DESCRIPTION, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None
     )
-    app.state.analyser, app.state.access = analyser, access
+    app.state.analyser, app.state.access, app.state.database = analyser, access, database
     if settings.for_this_machine_only:
         # A page of another site, whose name leads to this machine, is not a page of the portal (DNS rebinding).
         names = [f"[{host}]" if ":" in host else host for host in LOOPBACK]
@@ -122,7 +138,7 @@ def _add_health(app: FastAPI) -> None:
     async def readyz(request: Request) -> dict[str, str]:
         # Models that are not ready do not count: they may be for a moment only, and studies are read without them.
         analyser: Analyser = request.app.state.analyser
-        await analyser.store.ping()
+        await request.app.state.database.ping()
         if not analyser.registry.models():
             raise ModelUnavailable("no model is known yet")
         return {"status": "ok"}

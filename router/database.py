@@ -48,6 +48,14 @@ class Database:
         """Close the connections."""
         await run_sync(self._engine.dispose)
 
+    async def ping(self) -> None:
+        """Ask the database for nothing.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+        """
+        await self.run(lambda session: session.scalar(select(1)))
+
     async def run(self, act: Callable[[Session], T]) -> T:
         """As `transact`, in a thread of its own."""
         return await run_sync(self.transact, act)

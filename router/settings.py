@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self, get_args
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from handlers.contract.errors import SettingsError
@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     allow_anyone: bool = False
     """Let whoever reaches the router do everything, also from other machines; for trials without patients' images."""
 
+    audit_syslog: str | None = None
+    """`HOST:PORT` of a syslog server that takes the audit log over TLS (RFC 5425)."""
+    audit_syslog_tls: Path | None = None
+    """Folder with `ca.crt`, the authority of that server, and `tls.crt` and `tls.key` where it asks for them."""
+
     llm_base_url: str | None = None
     llm_model: str | None = None
     llm_api_key: SecretStr = SecretStr("none")
@@ -70,6 +75,23 @@ class Settings(BaseSettings):
         if self.oidc_issuer is not None and self.allow_anyone:
             raise ValueError("DOKUEI_ALLOW_ANYONE is true and DOKUEI_OIDC_ISSUER is there; leave one of them out")
         return self
+
+    @field_validator("audit_syslog")
+    @classmethod
+    def _is_an_address(cls, given: str | None) -> str | None:
+        if given is not None:
+            host, _, port = given.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ValueError(f"it is HOST:PORT, such as siem.hospital.example:6514, and not {given}")
+        return given
+
+    @property
+    def syslog_address(self) -> tuple[str, int] | None:
+        """Host and port of `audit_syslog`."""
+        if self.audit_syslog is None:
+            return None
+        host, _, port = self.audit_syslog.rpartition(":")
+        return host.strip("[]"), int(port)
 
     @model_validator(mode="after")
     def _llm_is_whole(self) -> Self:

@@ -24,35 +24,20 @@ ImageKey = tuple[str, int]
 class Store:
     """Keeps analyses. Every method is one transaction, with the event that tells of it in the audit log.
 
-    Every method but `close` raises `StoreUnavailable` where the database does not work or the event cannot be written;
-    then nothing was done.
-
-    Args:
-        url: SQLAlchemy URL of the database.
+    Every method raises `StoreUnavailable` where the database does not work or the event cannot be written; then nothing
+    was done.
     """
 
     _actor = Actor()
 
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def on_behalf_of(self, actor: Actor) -> Store:
         """The same store, for what they do: where there are no studies but those of their departments."""
         theirs = copy.copy(self)
         theirs._actor = actor
         return theirs
-
-    async def start(self) -> None:
-        """Bring the schema up to date."""
-        await self._database.start()
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._database.close()
-
-    async def ping(self) -> None:
-        """Ask the database for nothing."""
-        await self._database.run(lambda session: session.scalar(select(1)))
 
     async def record(self, act: Act) -> None:
         """Write down what is done outside of the store."""

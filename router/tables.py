@@ -72,7 +72,7 @@ class AuditRow(Base):
     action: Mapped[str]
     about: Mapped[str]
     event: Mapped[str] = mapped_column(Text)
-    """A FHIR AuditEvent as JSON: text, so that its bytes stay what was hashed."""
+    """A FHIR AuditEvent as JSON in ASCII: text, so that its bytes stay what was hashed."""
     hash: Mapped[str] = mapped_column(String(64))
 
 
@@ -84,3 +84,12 @@ class AuditHeadRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int]
     hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditSentRow(Base):
+    """The one row that says up to which event a syslog server has taken the audit log."""
+
+    __tablename__ = "audit_sent"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int]

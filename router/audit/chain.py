@@ -62,7 +62,7 @@ def record(session: Session, actor: Actor, act: Act) -> None:
         return
     number, moment = last + 1, now()
     event = document(number, moment, actor, act)
-    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    text = json.dumps(event, separators=(",", ":"), sort_keys=True)
     digest = _digest(before, text)
     session.add(AuditRow(number=number, recorded=moment, **_found_by(event), event=text, hash=digest))
     session.flush()
@@ -132,8 +132,8 @@ def _faults(before: Head, row: AuditRow) -> Iterator[str]:
 
 def newest(
     session: Session, limit: int | None, about: str | None, subject: str | None, since: datetime | None
-) -> Sequence[Document]:
-    """The last events of a study, user and time, where given; the oldest first."""
+) -> Sequence[str]:
+    """The last events of a study, user and time, where given, as they were hashed; the oldest first."""
     query = select(AuditRow.event).order_by(AuditRow.number.desc()).limit(limit)
     if about is not None:
         query = query.where(AuditRow.about == about)
@@ -141,7 +141,7 @@ def newest(
         query = query.where(AuditRow.subject == subject)
     if since is not None:
         query = query.where(AuditRow.recorded >= since)
-    return [json.loads(text) for text in reversed(list(session.scalars(query)))]
+    return list(reversed(session.scalars(query).all()))
 
 
 def _digest(before: str, text: str) -> str:

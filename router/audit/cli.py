@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from .chain import Head
-    from .event import Document
 
 app = typer.Typer(
     no_args_is_help=True, help="Who saw and did what: read the audit log of the database DOKUEI_DATABASE_URL."
@@ -63,7 +62,8 @@ def list_(
 ) -> None:
     """Show events, the oldest of them first."""
     table = Table("event", "when (UTC)", "who", "from", "what", "of", "more")
-    for event in _events(limit, study, user, since):
+    for text in _events(limit, study, user, since):
+        event = json.loads(text)
         agents, entity = event["agent"], event["entity"][0]
         names = [agent["name"] for agent in agents if "name" in agent]
         more = [event["outcomeDesc"]] if "outcomeDesc" in event else []
@@ -84,10 +84,10 @@ def list_(
 def export(study: Study = None, user: User = None, since: Since = None) -> None:
     """Print events as FHIR AuditEvents, one a line (ndjson), the oldest first."""
     for event in _events(None, study, user, since):
-        print(json.dumps(event, ensure_ascii=False))
+        print(event)
 
 
-def _events(limit: int | None, study: str | None, user: str | None, since: datetime | None) -> Sequence[Document]:
+def _events(limit: int | None, study: str | None, user: str | None, since: datetime | None) -> Sequence[str]:
     """The events that are asked for; that they were asked for is an event itself (DICOM PS3.15, A.5.3.2)."""
     from router.user import User
 
@@ -100,7 +100,7 @@ def _events(limit: int | None, study: str | None, user: str | None, since: datet
     about = "audit log" + "".join(f", {name}={value}" for name, value in asked.items() if value is not None)
     moment = since and since.replace(tzinfo=UTC)
 
-    def act(session: Session) -> Sequence[Document]:
+    def act(session: Session) -> Sequence[str]:
         found = chain.newest(session, limit, study, user, moment)
         chain.record(session, actor, Act(LOG_USED, about))
         return found

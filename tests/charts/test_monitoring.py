@@ -36,7 +36,14 @@ def panels() -> list[Object]:
 
 def expressions() -> Iterator[tuple[str, str]]:
     """Every expression, by the name of its alert or panel."""
-    values = ("llm.enabled=true", "llm.baseUrl=https://llm/v1", "llm.model=m", "llm.sendImages=false")
+    values = (
+        "llm.enabled=true",
+        "llm.baseUrl=https://llm/v1",
+        "llm.model=m",
+        "llm.sendImages=false",
+        "audit.syslog.enabled=true",
+        "audit.syslog.host=siem.example",
+    )
     options = (word for value in ("monitoring.rules=true", *values) for word in ("--set", value))
     (rules,) = of_kind(template(CHART, *options), "PrometheusRule")
     for rule in rules["spec"]["groups"][0]["rules"]:

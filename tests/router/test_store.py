@@ -12,6 +12,7 @@ import pytest
 from analyses import analysis
 from sqlalchemy import Connection, Engine, event
 
+from router.database import Database
 from router.errors import NotFound, StoreUnavailable
 from router.kserve import Variant
 from router.result import Explanation, Review, VersionReview
@@ -33,10 +34,12 @@ def test_what_fails_half_way_leaves_nothing(store: Store, runner: asyncio.Runner
 
 
 @pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
-def test_deleted_pictures_are_not_left_in_the_file(store: Store, runner: asyncio.Runner, tmp_path: Path) -> None:
+def test_deleted_pictures_are_not_left_in_the_file(
+    store: Store, opened: Database, runner: asyncio.Runner, tmp_path: Path
+) -> None:
     runner.run(store.add(analysis(1), {("image", 0): b"CANARY" * 1000}))
     runner.run(store.delete("id-1"))
-    runner.run(store.close())
+    runner.run(opened.close())
     connection = sqlite3.connect(tmp_path / "dokuei.db")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -108,14 +111,14 @@ def test_the_newest_come_first_page_by_page(store: Store, runner: asyncio.Runner
 
 def test_a_restart_keeps_what_was_stored(store: Store, runner: asyncio.Runner, url: str) -> None:
     runner.run(store.add(analysis(1), {}))
-    again = Store(url)
+    again = Database(url)
     runner.run(again.start())
-    assert runner.run(again.get("id-1")) == analysis(1)
+    assert runner.run(Store(again).get("id-1")) == analysis(1)
     runner.run(again.close())
 
 
 def test_a_database_that_cannot_be_opened_is_said(runner: asyncio.Runner, tmp_path: Path) -> None:
-    closed = Store(f"sqlite:///{tmp_path / 'missing' / 'dokuei.db'}")
+    closed = Database(f"sqlite:///{tmp_path / 'missing' / 'dokuei.db'}")
     with pytest.raises(StoreUnavailable, match="database"):
         runner.run(closed.start())
     runner.run(closed.close())
@@ -140,25 +143,26 @@ def test_a_full_disk_is_named_and_what_was_stored_stays(store: Store, runner: as
 
 
 def test_routers_that_start_together_make_the_tables_once(runner: asyncio.Runner, postgresql_url: str) -> None:
-    stores = [Store(postgresql_url) for _ in range(6)]
+    databases = [Database(postgresql_url) for _ in range(6)]
 
     async def start() -> None:
-        await asyncio.gather(*(store.start() for store in stores))
+        await asyncio.gather(*(database.start() for database in databases))
 
     runner.run(start())
-    runner.run(stores[0].add(analysis(1), {("image", 0): b"a"}))
-    assert runner.run(stores[-1].images("id-1", "image")) == [b"a"]
-    for store in stores:
-        runner.run(store.close())
+    runner.run(Store(databases[0]).add(analysis(1), {("image", 0): b"a"}))
+    assert runner.run(Store(databases[-1]).images("id-1", "image")) == [b"a"]
+    for database in databases:
+        runner.run(database.close())
 
 
 def test_a_server_that_went_away_and_came_back_is_asked_again(runner: asyncio.Runner, postgresql_url: str) -> None:
-    store = Store(postgresql_url)
-    runner.run(store.start())
+    database = Database(postgresql_url)
+    store = Store(database)
+    runner.run(database.start())
     runner.run(store.add(analysis(1), {}))
     with psycopg.connect(postgresql_url.replace("+psycopg", ""), autocommit=True) as other:
         ours = "datname = current_database() AND pid <> pg_backend_pid()"
         ended = other.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
         assert ended.rowcount == 1
     assert runner.run(store.get("id-1")) == analysis(1)
-    runner.run(store.close())
+    runner.run(database.close())

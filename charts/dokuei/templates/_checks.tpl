@@ -7,6 +7,9 @@
 {{- if and (eq .database.kind "postgresql") (not .database.postgresql.existingSecret) }}
 {{- fail "database.kind is postgresql: name the secret with the URL in database.postgresql.existingSecret" }}
 {{- end }}
+{{- if and .audit.syslog.enabled (not .audit.syslog.host) }}
+{{- fail "audit.syslog.enabled is true: audit.syslog.host is the name of the syslog server" }}
+{{- end }}
 {{- if .llm.enabled }}
 {{- if not (and .llm.baseUrl .llm.model) }}
 {{- fail "llm.enabled is true: llm.baseUrl and llm.model say where the LLM is and which" }}
