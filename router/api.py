@@ -22,6 +22,7 @@ from .audit.event import CONFIGURED, LOGIN_FAILED, REFUSED, Act, Actor
 from .database import now
 from .decode.limits import DecodeLimits
 from .errors import NotAllowed, NotTheirs, TokenRefused, UnknownModel
+from .rates import Rates
 from .registry import ServedModel
 from .result import (
     Analysis,
@@ -52,7 +53,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         "description": "A problem (RFC 9457)",
         "content": {"application/problem+json": {}},
     }
-    for status in (400, 401, 403, 404, 413, 422, 502, 503)
+    for status in (400, 401, 403, 404, 413, 422, 429, 502, 503)
 }
 NO_STORE = {"Cache-Control": "no-store"}
 """Pictures of patients are not left in caches."""
@@ -77,19 +78,29 @@ class Asked:
         return self.parts.store
 
 
-def _asked_by(*roles: Role) -> Any:
-    """What a route takes that users of any of these roles may ask."""
+def _asked_by(*roles: Role, counted: bool = False) -> Any:
+    """What a route takes that users of any of these roles may ask.
+
+    Args:
+        counted: among the analyses and explanations of its user.
+    """
 
     async def asked(request: Request, _token: Annotated[Any, Security(BEARER)]) -> AsyncIterator[Asked]:
         access: Access = request.app.state.access
+        rates: Rates = request.app.state.rates
         parts: Analyser = request.app.state.analyser
         actor = Actor(address=request.client.host if request.client is not None else None)
         route = f"{request.method} {request.scope['route'].path}"
         try:
             user = await access.user(request.headers)
         except TokenRefused as refused:
+            await rates.failed_login(actor.address)
             await parts.store.on_behalf_of(actor).record(Act(LOGIN_FAILED, route, refused.detail))
             raise
+        if access.signs_in:
+            await rates.request(user)
+            if counted:
+                await rates.analysis(user)
         actor = replace(actor, user=user)
         store = parts.store.on_behalf_of(actor)
         try:
@@ -108,6 +119,7 @@ def _asked_by(*roles: Role) -> Any:
 BEARER = HTTPBearer(auto_error=False, description="A token of the OpenID Connect provider, where users sign in")
 Reader = Annotated[Asked, _asked_by("viewer", "clinician")]
 Clinician = Annotated[Asked, _asked_by("clinician")]
+Sender = Annotated[Asked, _asked_by("clinician", counted=True)]
 Reviews = Annotated[Asked, _asked_by("clinician", "operator")]
 Operator = Annotated[Asked, _asked_by("operator")]
 Anybody = Annotated[Asked, _asked_by(*get_args(Role))]
@@ -123,7 +135,7 @@ Anybody = Annotated[Asked, _asked_by(*get_args(Role))]
     "the template's explanation), `words` {text} where an LLM writes, `explanation`, and `error` (a problem) where it "
     "fails.",
 )
-async def create_analysis(request: Request, asked: Clinician) -> Response:
+async def create_analysis(request: Request, asked: Sender) -> Response:
     """Receive, analyse, store, answer."""
     received = await upload.receive(request, DecodeLimits(), asked.user.department)
     analyser = asked.parts
@@ -195,9 +207,7 @@ async def delete_analysis(asked: Clinician, analysis_id: Id) -> Response:
     description="In another language, or by the LLM after it has not answered. Where it does not, by the template. "
     "With `Accept: text/event-stream` it streams events: `words` {text} as they come, then `explanation`.",
 )
-async def create_explanation(
-    request: Request, asked: Clinician, analysis_id: Id, wanted: ExplanationRequest
-) -> Response:
+async def create_explanation(request: Request, asked: Sender, analysis_id: Id, wanted: ExplanationRequest) -> Response:
     """The new explanation, in the place of the earlier one."""
     analyser = asked.parts
     analysis = await asked.store.get(analysis_id)

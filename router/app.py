@@ -27,6 +27,7 @@ from .decode.decoder import Decoder
 from .errors import CrossSite, ModelUnavailable, NotFound, Problem
 from .explanation import Explainer, LlmSettings
 from .inference import InferenceClient
+from .rates import Rates
 from .registry import Registry, StaticRegistry
 from .settings import LOOPBACK, Settings
 from .shadow import Shadow
@@ -111,6 +112,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Dokuei", description=DESCRIPTION, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.state.analyser, app.state.access, app.state.database = analyser, access, database
+    app.state.rates = Rates(settings)
     if settings.for_this_machine_only:
         # A page of another site, whose name leads to this machine, is not a page of the portal (DNS rebinding).
         names = [f"[{host}]" if ":" in host else host for host in LOOPBACK]

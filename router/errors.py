@@ -13,6 +13,7 @@
         ├── UnknownModel        404  a model that is not served
         ├── NotFound            404  an analysis, image or route that does not exist
         │   └── NotTheirs       404  an analysis of another department, which is not there for the user
+        ├── TooManyRequests     429  a user who asks too often
         ├── Overloaded          503  this machine is too busy for it
         ├── ProviderUnavailable 503  the identity provider does not answer
         ├── ModelUnavailable    503  the model's server does not answer
@@ -41,7 +42,8 @@ class Problem(DokueiError):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     slug: ClassVar[str] = "internal-error"
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
+    """Seconds after which the same request can be good."""
     headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, detail: str, **extra: Any) -> None:
@@ -121,6 +123,16 @@ class NotFound(Problem):
 
 class NotTheirs(NotFound):
     """The analysis is another department's: the answer is that of one that does not exist."""
+
+
+class TooManyRequests(Problem):
+    """A user, or an address with bad tokens, asks more often than it may."""
+
+    status, title, slug = 429, "Too many requests", "too-many-requests"
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class Overloaded(Problem):

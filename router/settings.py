@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     allow_anyone: bool = False
     """Let whoever reaches the router do everything, also from other machines; for trials without patients' images."""
 
+    user_requests_per_minute: int = Field(default=6000, ge=1)
+    """Of each user who signs in; a study of 155 slices is some 300."""
+    user_analyses_per_minute: int = Field(default=60, ge=1)
+    """Uploads of each user who signs in, and explanations that they ask for."""
+
     audit_syslog: str | None = None
     """`HOST:PORT` of a syslog server that takes the audit log over TLS (RFC 5425)."""
     audit_syslog_tls: Path | None = None

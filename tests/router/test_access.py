@@ -220,6 +220,32 @@ def test_unknown_keys_do_not_make_the_router_flood_its_provider(start_router: St
         assert running.asked.count("/jwks") <= 2
 
 
+def test_a_user_who_asks_too_often_is_told_when_to_come_again_and_others_are_not(
+    idp: Provider, start_router: StartRouter, samples: Path
+) -> None:
+    router = start_router(**oidc(idp), user_requests_per_minute=12, user_analyses_per_minute=2)
+    clara, nils = idp.token("clara"), idp.token("nils")
+    sent = [send(router, clara, samples / "chest-xray.dcm").status_code for _ in range(4)]
+    assert sent == [201, 201, 429, 429]
+    explained = router.post("/api/analyses/none/explanation", headers=bearer(clara), json={"language": "ja"})
+    assert "2 analyses and explanations in a minute" in problem(explained, 429, "too-many-requests")
+    assert 1 <= int(explained.headers["retry-after"]) <= 60
+    listed = [router.get("/api/analyses", headers=bearer(clara)) for _ in range(12)]
+    assert {answer.status_code for answer in listed[:4]} == {200}
+    assert "12 requests in a minute" in problem(listed[-1], 429, "too-many-requests")
+    assert router.get("/api/analyses", headers=bearer(nils)).status_code == 200
+    assert send(router, nils, samples / "chest-xray.dcm").status_code == 201
+
+
+def test_one_who_tries_many_tokens_is_stopped_and_others_from_there_are_not(
+    router: httpx.Client, idp: Provider
+) -> None:
+    answers = [router.get("/api/me", headers=bearer(f"x.{number}")) for number in range(30)]
+    assert [answer.status_code for answer in answers] == [401] * 20 + [429] * 10
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert router.get("/api/me", headers=bearer(idp.token("clara"))).status_code == 200
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_a_page_of_another_site_changes_nothing(start_router: StartRouter, samples: Path, site: str) -> None:
     router = start_router()
