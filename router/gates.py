@@ -105,15 +105,35 @@ def judge(
     """The gates that apply to a candidate's task, by name, from what was compared, in the order it came."""
     answered = [each for each in comparisons if each.agreement is not None]
     requests = {"errors": [each.outcome != "ok" for each in comparisons]}
-    stable_ms = [each.stable_ms for each in answered if each.stable_ms is not None]
-    if len(stable_ms) >= LEAST_TIMED:
-        slow = SLOWER * float(np.quantile(stable_ms, 0.95))
-        requests["latency"] = [each.candidate_ms > slow for each in answered if each.candidate_ms is not None]
+    if slow := _slow(answered):
+        requests["latency"] = slow
     for name, disagrees in _DISAGREE.items():
         said = [bad for each in answered if each.agreement and (bad := disagrees(each.agreement)) is not None]
         if said:
             requests[name] = said
     return {name: rules[name].judge(bad, error) for name, bad in requests.items()}
+
+
+def _slow(answered: Sequence[Comparison]) -> list[bool]:
+    """Which of the candidate's requests were slow, each held against the stable version's of the same kind.
+
+    A request that a reader waits for stands among others, and one that is mirrored comes behind them, by itself. Until
+    the candidate reads anything, its mirrored requests are held against those that readers waited for, which are no
+    faster; once the stable version reads nothing, nothing can be said of the candidate's.
+    """
+    read, mirrored = (
+        [each.stable_ms for each in answered if each.shown == shown and each.stable_ms is not None]
+        for shown in ("stable", "canary")
+    )
+    read_slow, mirrored_slow = (
+        SLOWER * float(np.quantile(times, 0.95)) if len(times) >= LEAST_TIMED else None for times in (read, mirrored)
+    )
+    slow = {"canary": read_slow, "stable": mirrored_slow or read_slow}
+    return [
+        each.candidate_ms > limit
+        for each in answered
+        if each.candidate_ms is not None and (limit := slow[each.shown]) is not None
+    ]
 
 
 def judge_reviews(reviews: Sequence[VersionReview], error: float = ERROR) -> Gate:

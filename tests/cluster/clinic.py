@@ -32,10 +32,15 @@ class Answer:
 
 @dataclass
 class Clinic:
-    """Sends X-rays of ever the same studies, in turn, and keeps the answers."""
+    """Sends X-rays of ever the same studies, in turn, and keeps the answers.
+
+    Attributes:
+        pause: seconds between two uploads of a sender, so that what drives a rollout has room beside them.
+    """
 
     url: str
     studies: dict[str, bytes]
+    pause: float = 0.3
     answers: list[Answer] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -63,6 +68,7 @@ class Clinic:
                         self.problems.append(answer.text)
                         continue
                     self.answers.append(Answer(sent, key, answer.json()["model"]["variant"]))
+                    closing.wait(self.pause)
 
     def since(self, moment: float) -> list[Answer]:
         """The answers to what was sent after a moment."""

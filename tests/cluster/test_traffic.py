@@ -54,7 +54,7 @@ class Rollout:
 
     def clinic(self, samples: Path, count: int) -> Clinic:
         """A clinic with so many studies."""
-        return Clinic(self.release.address("dokuei-router"), studies(samples / "chest-xray.dcm", count))
+        return Clinic(self.release.address("dokuei-router"), studies(samples / "chest-xray.dcm", count), pause=0)
 
     def pods(self) -> set[str]:
         """The router's pods and those of both versions."""

@@ -90,6 +90,18 @@ def test_nothing_is_judged_by_the_time_of_a_few_requests() -> None:
     assert verdict(judge([])) == "undecided"
 
 
+def test_latency_is_held_against_requests_that_stood_in_the_same_place() -> None:
+    behind = [comparison(stable_ms=30.0, candidate_ms=10.0)] * 200
+    reading = [comparison(shown="canary", stable_ms=10.0, candidate_ms=30.0)] * 200
+    both = [each for pair in zip(behind, reading, strict=True) for each in pair]
+    assert judge(both)["latency"].verdict == "passed", "whoever reads takes longer, and the candidate no longer"
+    assert judge(behind)["latency"].verdict == "passed"
+    assert "latency" not in judge(reading), "the stable version reads nothing that could be compared with"
+    slow_reader = [comparison(shown="canary", stable_ms=10.0, candidate_ms=50.0)] * 200
+    worse = [each for pair in zip(behind, slow_reader, strict=True) for each in pair]
+    assert judge(worse)["latency"].verdict == "failed"
+
+
 @pytest.mark.parametrize("weight", [5, 50, 75])
 @pytest.mark.parametrize(("times", "wrong"), [(1.0, "failed"), (DISAGREED, "passed")])
 def test_readers_are_misunderstood_as_rarely_as_promised(weight: int, times: float, wrong: str) -> None:
