@@ -105,7 +105,8 @@ def judge(
     """The gates that apply to a candidate's task, by name, from what was compared, in the order it came."""
     answered = [each for each in comparisons if each.agreement is not None]
     requests = {"errors": [each.outcome != "ok" for each in comparisons]}
-    if slow := _slow(answered):
+    slow = _slow(answered)
+    if len(slow) >= LEAST_TIMED:  # Fewer may be of the step before, and no more would come.
         requests["latency"] = slow
     for name, disagrees in _DISAGREE.items():
         said = [bad for each in answered if each.agreement and (bad := disagrees(each.agreement)) is not None]

@@ -97,6 +97,7 @@ def test_latency_is_held_against_requests_that_stood_in_the_same_place() -> None
     assert judge(both)["latency"].verdict == "passed", "whoever reads takes longer, and the candidate no longer"
     assert judge(behind)["latency"].verdict == "passed"
     assert "latency" not in judge(reading), "the stable version reads nothing that could be compared with"
+    assert "latency" not in judge([*behind[:3], *reading]), "what the step before has left decides nothing"
     slow_reader = [comparison(shown="canary", stable_ms=10.0, candidate_ms=50.0)] * 200
     worse = [each for pair in zip(behind, slow_reader, strict=True) for each in pair]
     assert judge(worse)["latency"].verdict == "failed"
