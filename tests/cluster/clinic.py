@@ -6,6 +6,7 @@ import hashlib
 import io
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ class Clinic:
 
     url: str
     studies: dict[str, bytes]
-    pause: float = 0.3
+    pause: float = 0.6
     answers: list[Answer] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -80,8 +81,12 @@ class Clinic:
 
     def read_since(self, moment: float, times: int) -> set[tuple[str, str]]:
         """Each study with the variants that read it after a moment, once each was read so many times."""
-        enough = times * len(self.studies)
-        eventually(lambda: len(self.since(moment)) >= enough, f"{enough} answers", LEAST_SECONDS + enough)
+
+        def enough() -> bool:
+            read = Counter(answer.key for answer in self.since(moment))
+            return all(read[key] >= times for key in self.studies)
+
+        eventually(enough, f"{times} answers of each study", LEAST_SECONDS + times * len(self.studies))
         return {(answer.key, answer.variant) for answer in self.since(moment)}
 
 

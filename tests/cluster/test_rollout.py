@@ -173,7 +173,9 @@ def test_a_rollout_that_was_killed_at_any_step_can_be_told_of_and_aborted(
         first.send_signal(signal.SIGKILL)
         eventually(lambda: status().get("candidate") == VERSIONS["the same"], "the candidate's status", pause=1)
         aborting = time.monotonic()
-        aborted = subprocess.Popen(command("abort", f"--chart={CHART}", "--why=too risky"), cwd=ROOT)
+        # The operator's machine is not the node, whose two processors all pods share.
+        first_in_line = ["nice", "-n", "-15"]
+        aborted = subprocess.Popen([*first_in_line, *command("abort", f"--chart={CHART}", "--why=too risky")], cwd=ROOT)
         assert clinic.read_since(aborting + ABORT_SECONDS, times=1) == {(key, "stable") for key in clinic.studies}
         assert aborted.wait(120) == 0
         release.wait()
