@@ -88,7 +88,12 @@ class Rollout:
         given = self.helm.values()
         if changed.candidate_of(given, self.model) is not None:
             before = self._before_its_promotion(given)
-            self.helm.upgrade(changed.without_candidate(before, self.model), self._described(f"aborted: {why}"))
+            # The helm of a driver that was killed goes on by itself, and may have given the traffic back by now.
+            self.helm.upgrade(
+                changed.without_candidate(before, self.model),
+                self._described(f"aborted: {why}"),
+                lambda: self.cluster.take_traffic_away(self.model),
+            )
 
     def deadline(self) -> float:
         """When pods have to be there that are not now."""

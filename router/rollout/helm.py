@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,11 @@ class Helm:
         found: Values | None = json.loads(self._run("get", "values", self.release, *of, "--output", "json"))
         return found or {}
 
-    def upgrade(self, values: Values, why: str) -> None:
+    def upgrade(self, values: Values, why: str, before: Callable[[], None] = lambda: None) -> None:
         """Give the release other values; `why` stands in its history.
+
+        Args:
+            before: done before each try.
 
         Raises:
             RolloutError: Helm refuses; what it said.
@@ -52,6 +56,7 @@ class Helm:
         options = ("--reset-values", "--values", "-", "--history-max", str(REVISIONS), "--description", why)
         deadline = time.monotonic() + PENDING_SECONDS
         while True:
+            before()
             try:
                 self._run("upgrade", self.release, self.chart, *options, text=json.dumps(values))
                 return

@@ -33,6 +33,7 @@ class MemoryHelm:
         candidate = {"card": "next", "weight": 0, "shadow": 0}
         self.revisions: list[Values] = [{"models": {MODEL: {"card": "first", "canary": candidate}}}]
         self.told: list[str] = []
+        self.meanwhile: Callable[[], None] = lambda: None
 
     @property
     def given(self) -> Values:
@@ -44,7 +45,9 @@ class MemoryHelm:
     def history(self) -> list[dict[str, Any]]:
         return [{"revision": number} for number in range(1, len(self.revisions) + 1)]
 
-    def upgrade(self, given: Values, why: str) -> None:
+    def upgrade(self, given: Values, why: str, before: Callable[[], None] = lambda: None) -> None:
+        self.meanwhile()
+        before()
         self.revisions.append(given)
         self.told.append(why)
 
@@ -129,6 +132,19 @@ def test_no_step_is_taken_that_the_audit_log_does_not_take() -> None:
     rollout.abort("by hand")
     assert cluster.taken_away, "what takes a candidate away waits for no log"
     assert helm.told == ["rollout of m: aborted: by hand"]
+
+
+def test_traffic_that_a_killed_driver_gives_back_is_taken_away_again() -> None:
+    helm, cluster = MemoryHelm(), MemoryCluster(answering())
+    rollout = Rollout(MODEL, cast(Helm, helm), cast(Cluster, cluster))
+
+    def a_helm_that_nobody_waits_for_ends() -> None:
+        assert cluster.taken_away
+        cluster.taken_away = False
+
+    helm.meanwhile = a_helm_that_nobody_waits_for_ends
+    rollout.abort("by hand")
+    assert cluster.taken_away
 
 
 @pytest.mark.parametrize(
