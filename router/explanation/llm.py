@@ -26,6 +26,8 @@ You explain the output of a medical-imaging model to a physician who is no exper
 Write plain {language}, three to five short sentences in all, no markup.
 Use only the facts in the JSON record. Every number you write must stand in it; a share may be written as a percentage.
 Name no finding, organ, cause or patient that is not in it. Say nothing of therapy or of what to do next.
+Say only how the model labels the image, how its probability stands to its threshold, where the heat lies or which
+slices are marked, and what that does not mean. Use plain, common words for it.
 Say that this is research use and supports a reader."""
 
 _PICTURES = """\

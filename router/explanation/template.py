@@ -9,7 +9,7 @@ from router.result import Language
 
 Facts = Mapping[str, Any]
 
-_REGIONS_JA = {
+REGIONS_JA = {
     "upper left": "左上",
     "upper right": "右上",
     "middle left": "左中央",
@@ -17,7 +17,7 @@ _REGIONS_JA = {
     "lower left": "左下",
     "lower right": "右下",
 }
-_LABELS_JA = {"normal": "正常", "pneumonia": "肺炎", "tumour": "腫瘍"}
+LABELS_JA = {"normal": "正常", "pneumonia": "肺炎", "tumour": "腫瘍"}
 
 
 def explain(facts: Facts, language: Language) -> str:
@@ -40,7 +40,7 @@ def _percent_ja(share: float) -> str:
 
 
 def _ja(label: str) -> str:
-    return _LABELS_JA.get(label, label)
+    return LABELS_JA.get(label, label)
 
 
 def _classification_en(facts: Facts) -> str:
@@ -76,7 +76,7 @@ def _classification_ja(facts: Facts) -> str:
     if facts["has_heat"]:
         sentences.append(
             f"Grad-CAMヒートマップは{finding}の根拠となった場所を示します。うち最も多い"
-            f"{_percent_ja(facts['heat_share_of_hottest_region'])}は、表示画像の{_REGIONS_JA[facts['hottest_region']]}にあります。"
+            f"{_percent_ja(facts['heat_share_of_hottest_region'])}は、表示画像の{REGIONS_JA[facts['hottest_region']]}にあります。"
             "これはモデルが注目した場所であり、病変の輪郭ではありません。"
         )
     else:

@@ -70,7 +70,11 @@ def test_an_expired_session_a_full_queue_and_a_lost_connection_are_said(page: Pa
 def test_an_llm_writes_the_explanation_and_its_failure_is_said(
     open_page: OpenPage, start_router: StartRouter, llm: FakeLlm, samples: Path
 ) -> None:
-    llm.reply = {"finding": "The image is labelled normal.", "evidence": "The heat is weak.", "limits": "Research use."}
+    llm.reply = {
+        "finding": "The image is labelled normal.",
+        "evidence": "The heat map is red.",
+        "limits": "Research use.",
+    }
     router = start_router(llm_base_url=llm.url, llm_model="words-1", llm_send_images=False)
     page = open_page(router)
     llm.pause.set()
@@ -78,8 +82,8 @@ def test_an_llm_writes_the_explanation_and_its_failure_is_said(
     explanation = page.get_by_role("region", name="Explanation")
     expect(explanation).to_contain_text("The image is labelled normal.A language model is writing…")
     llm.go_on.set()
-    expect(explanation).to_contain_text("The image is labelled normal. The heat is weak. Research use.")
-    expect(explanation).to_contain_text("Written by words-1, its numbers checked against the figures")
+    expect(explanation).to_contain_text("The image is labelled normal. The heat map is red. Research use.")
+    expect(explanation).to_contain_text("Written by words-1, its words and numbers checked against the figures")
     llm.behaviour = "status-500"
     file = (samples / "chest-xray-opacity.dcm").read_bytes()
     other = router.post("/api/analyses", files={"files": ("name", file)}).json()

@@ -90,6 +90,10 @@ def test_template_never_claims_certainty() -> None:
         ("See https://example.org", "markup"),
         ("word " * 400, "length"),
         ("", "length"),
+        ("[...]", "length"),
+        ("There is a pleural effusion.", "word"),
+        ("The model found no pneumonia.", "contradiction"),
+        ("The heat lies in the upper left.", "region"),
     ],
 )
 def test_a_reply_that_says_more_than_the_facts_is_rejected(text: str, reason: str) -> None:
@@ -172,7 +176,11 @@ def test_words_come_part_by_part_and_only_those_that_pass_the_checks(
     analysis = ask(client, (samples / "chest-xray.dcm").read_bytes())
     first = "The image is labelled by the model."
     for evidence, source, told in (
-        ("The heat is weak.", "llm", [first, f"{first} The heat is weak.", f"{first} The heat is weak. Research use."]),
+        (
+            "The heat map is red.",
+            "llm",
+            [first, f"{first} The heat map is red.", f"{first} The heat map is red. Research use."],
+        ),
         ("Give antibiotics.", "template", [first]),
     ):
         llm.reply = {"finding": first, "evidence": evidence, "limits": "Research use."}

@@ -143,7 +143,7 @@ export const en = {
 
   explanation: "Explanation",
   byTemplate: "Fixed wording from the figures",
-  byLlm: "Written by {{model}}, its numbers checked against the figures",
+  byLlm: "Written by {{model}}, its words and numbers checked against the figures",
   explaining: "A language model is writing…",
   translate: "In English",
   explainAgain: "Write again",
