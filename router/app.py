@@ -29,6 +29,7 @@ from .explanation import Explainer, LlmSettings
 from .inference import InferenceClient
 from .rates import Rates
 from .registry import Registry, StaticRegistry
+from .retention import Retention
 from .settings import LOOPBACK, Settings
 from .shadow import Shadow
 from .store import Store
@@ -84,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Build the application; its parts start and end with its lifespan."""
     access = Access(settings)
     database = Database(settings.database_url)
-    inference, store = InferenceClient(settings.model_timeout_seconds), Store(database)
+    inference, store = InferenceClient(settings.model_timeout_seconds), Store(database, settings.sealer)
     analyser = Analyser(
         decoder=Decoder(workers=settings.decode_workers),
         registry=make_registry(settings),
@@ -97,6 +98,9 @@ def create_app(settings: Settings) -> FastAPI:
     parts: list[_Part] = [database, analyser.decoder, analyser.registry, analyser.shadow]
     if settings.syslog_address is not None:
         parts.append(Forwarder(database, settings.syslog_address, settings.audit_syslog_tls))
+
+    if settings.retention_days is not None:
+        parts.append(Retention(store, settings.retention_days))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from handlers.contract.errors import SettingsError
 
 from .result import Role
+from .sealing import Sealer
 
 DEFAULT_PORT = 8000
 """Of the router, where no other is given."""
@@ -56,6 +57,11 @@ class Settings(BaseSettings):
     allow_anyone: bool = False
     """Let whoever reaches the router do everything, also from other machines; for trials without patients' images."""
 
+    image_keys: SecretStr = SecretStr("")
+    """Keys that stored pictures are encrypted with, each of 32 bytes in base64, the newest first, a space between."""
+    retention_days: int | None = Field(default=None, ge=1)
+    """How long studies are kept from their upload on; None: until they are deleted."""
+
     user_requests_per_minute: int = Field(default=6000, ge=1)
     """Of each user who signs in; a study of 155 slices is some 300."""
     user_analyses_per_minute: int = Field(default=60, ge=1)
@@ -80,6 +86,17 @@ class Settings(BaseSettings):
         if self.oidc_issuer is not None and self.allow_anyone:
             raise ValueError("DOKUEI_ALLOW_ANYONE is true and DOKUEI_OIDC_ISSUER is there; leave one of them out")
         return self
+
+    @field_validator("image_keys")
+    @classmethod
+    def _are_keys(cls, given: SecretStr) -> SecretStr:
+        Sealer(given.get_secret_value().split())
+        return given
+
+    @property
+    def sealer(self) -> Sealer:
+        """What encrypts with `image_keys`."""
+        return Sealer(self.image_keys.get_secret_value().split())
 
     @field_validator("audit_syslog")
     @classmethod

@@ -15,6 +15,7 @@ from .database import Database, utc
 from .errors import NotFound, NotTheirs
 from .kserve import Variant
 from .result import Analysis, Comparison, Explanation, Review, Verdict, VersionReview
+from .sealing import Sealer
 from .tables import AnalysisRow, ComparisonRow, ImageRow, ReviewRow
 
 ImageKey = tuple[str, int]
@@ -26,12 +27,16 @@ class Store:
 
     Every method raises `StoreUnavailable` where the database does not work or the event cannot be written; then nothing
     was done.
+
+    Args:
+        sealer: encrypts the pictures.
     """
 
     _actor = Actor()
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sealer: Sealer | None = None) -> None:
         self._database = database
+        self._sealer = sealer or Sealer()
 
     def on_behalf_of(self, actor: Actor) -> Store:
         """The same store, for what they do: where there are no studies but those of their departments."""
@@ -51,7 +56,12 @@ class Store:
             session.add(AnalysisRow(id=analysis.id, created=analysis.created, document=document, department=department))
             session.flush()
             session.add_all(
-                ImageRow(analysis_id=analysis.id, kind=kind, number=number, data=data)
+                ImageRow(
+                    analysis_id=analysis.id,
+                    kind=kind,
+                    number=number,
+                    data=self._sealer.seal(data, _place(analysis.id, kind, number)),
+                )
                 for (kind, number), data in images.items()
             )
             session.flush()
@@ -158,10 +168,12 @@ class Store:
 
         def act(session: Session) -> list[bytes]:
             self._row(session, analysis_id)
-            query = select(ImageRow.data).where(ImageRow.analysis_id == analysis_id, ImageRow.kind == kind)
+            query = select(ImageRow.number, ImageRow.data)
+            query = query.where(ImageRow.analysis_id == analysis_id, ImageRow.kind == kind)
             if number is not None:
                 query = query.where(ImageRow.number == number)
-            found = list(session.scalars(query.order_by(ImageRow.number)))
+            rows = session.execute(query.order_by(ImageRow.number)).all()
+            found = [self._sealer.open(data, _place(analysis_id, kind, at)) for at, data in rows]
             if not found:
                 raise NotFound(
                     f"the analysis has no {kind}" + (f" {number}; they count from 0" if number is not None else "")
@@ -180,12 +192,21 @@ class Store:
 
         def act(session: Session) -> None:
             self._row(session, analysis_id)
-            for table in (ImageRow, ReviewRow):
-                session.execute(delete(table).where(table.analysis_id == analysis_id))
-            session.execute(delete(AnalysisRow).where(AnalysisRow.id == analysis_id))
-            self._record(session, DELETED, analysis_id)
+            self._delete(session, analysis_id)
 
         await self._database.run(act)
+
+    async def purge(self, before: datetime, most: int) -> int:
+        """Delete at most so many studies from before a moment, the oldest first; how many there were."""
+
+        def act(session: Session) -> int:
+            query = select(AnalysisRow.id).where(AnalysisRow.created < before).order_by(AnalysisRow.created)
+            old = session.scalars(query.limit(most).with_for_update(skip_locked=True)).all()
+            for analysis_id in old:
+                self._delete(session, analysis_id)
+            return len(old)
+
+        return await self._database.run(act)
 
     # What comes of a candidate's rollout names no study, so that nothing of it is an access to one.
 
@@ -233,6 +254,12 @@ class Store:
 
         return await self._database.run(act)
 
+    def _delete(self, session: Session, analysis_id: str) -> None:
+        for table in (ImageRow, ReviewRow):
+            session.execute(delete(table).where(table.analysis_id == analysis_id))
+        session.execute(delete(AnalysisRow).where(AnalysisRow.id == analysis_id))
+        self._record(session, DELETED, analysis_id)
+
     def _record(self, session: Session, pattern: Pattern, about: str, **details: str) -> None:
         chain.record(session, self._actor, Act(pattern, about, details=details))
 
@@ -262,3 +289,8 @@ def _analysis(row: AnalysisRow, review: ReviewRow | None) -> Analysis:
         )
         analysis = analysis.model_copy(update={"review": kept})
     return analysis
+
+
+def _place(analysis_id: str, kind: str, number: int) -> str:
+    """Where a picture belongs."""
+    return f"{analysis_id}/{kind}/{number}"

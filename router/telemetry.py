@@ -63,6 +63,7 @@ SHADOW_AGREEMENT = Histogram(
 SERVED_MODELS = Gauge(
     "dokuei_served_models", "Models of this deployment: 1 where the server is ready, else 0", [*MODEL, "runtime"]
 )
+PURGED = Counter("dokuei_purged_studies_total", "Studies that were deleted because of their age")
 AUDIT_WAITING = Gauge(
     "dokuei_audit_waiting_seconds", "Age of the oldest event of the audit log that the syslog server has not taken"
 )

@@ -24,6 +24,8 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"DOKUEI_MODEL_TIMEOUT_SECONDS": "-1"}, "DOKUEI_MODEL_TIMEOUT_SECONDS"),
         ({"DOKUEI_AUDIT_SYSLOG": "siem.example"}, "DOKUEI_AUDIT_SYSLOG: .*HOST:PORT.*and not siem.example"),
         ({"DOKUEI_AUDIT_SYSLOG": "siem.example:99999"}, "DOKUEI_AUDIT_SYSLOG"),
+        ({"DOKUEI_IMAGE_KEYS": "c2hvcnQ="}, "DOKUEI_IMAGE_KEYS: .*a key is 32 random bytes in base64"),
+        ({"DOKUEI_RETENTION_DAYS": "0"}, "DOKUEI_RETENTION_DAYS"),
         ({"DOKUEI_REGISTRY": "consul"}, "DOKUEI_REGISTRY"),
         ({"DOKUEI_OIDC_ISSUER": "https://login"}, "DOKUEI_OIDC_AUDIENCE is missing"),
         ({**OIDC, "DOKUEI_ALLOW_ANYONE": "true"}, "leave one of them out"),

@@ -1,0 +1,79 @@
+"""Pictures as they are stored: encrypted with AES-256-GCM (NIST SP 800-38D) where there is a key, else as they are.
+
+What is sealed is bound to where it belongs, so that a picture that was moved to another study cannot be opened there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from .errors import StoreUnavailable
+
+MARK = b"DKS1"
+"""Begins what is sealed; no PNG and no numpy file begins so."""
+KEY_BYTES, NAME_BYTES, NONCE_BYTES = 32, 8, 12
+
+
+class Sealer:
+    """Seals with the newest key, and opens with whichever it was sealed with.
+
+    Args:
+        keys: of 32 random bytes in base64, the newest first; none: nothing is sealed.
+
+    Raises:
+        ValueError: one is no such key.
+    """
+
+    def __init__(self, keys: Sequence[str] = ()) -> None:
+        self._keys: dict[bytes, AESGCM] = {}
+        for text in keys:
+            key = _decoded(text)
+            self._keys[hashlib.sha256(key).digest()[:NAME_BYTES]] = AESGCM(key)
+
+    def seal(self, data: bytes, place: str) -> bytes:
+        """What is to be stored at a place."""
+        if not self._keys:
+            return data
+        name, key = next(iter(self._keys.items()))
+        nonce = os.urandom(NONCE_BYTES)
+        return MARK + name + nonce + key.encrypt(nonce, data, place.encode())
+
+    def open(self, stored: bytes, place: str) -> bytes:
+        """What was sealed there; what was stored before there was a key is given as it is.
+
+        Raises:
+            StoreUnavailable: its key is not there, or it is not what was stored at this place.
+        """
+        if not stored.startswith(MARK):
+            return stored
+        name, nonce, sealed = (
+            stored[len(MARK) :][:NAME_BYTES],
+            stored[len(MARK) + NAME_BYTES :][:NONCE_BYTES],
+            stored[len(MARK) + NAME_BYTES + NONCE_BYTES :],
+        )
+        key = self._keys.get(name)
+        if key is None:
+            raise StoreUnavailable(
+                f"a picture is encrypted with the key {name.hex()}, which is not among DOKUEI_IMAGE_KEYS; add it there"
+            )
+        try:
+            return key.decrypt(nonce, sealed, place.encode())
+        except InvalidTag:
+            raise StoreUnavailable("a picture is not the one that was stored here; nothing of it is shown") from None
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ValueError("a key is 32 random bytes in base64, as `openssl rand -base64 32` prints it")
+    return key
