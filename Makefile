@@ -16,7 +16,7 @@ LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help portal portal-types portal-bench screenshots run analyse test test-cluster cluster-build cluster-up cluster-down test-images fuzz images base-image chart kserve-install lint format lock clean benchmark data-quality unseen-kinds
+.PHONY: help portal portal-types portal-bench screenshots audit run analyse test test-cluster cluster-build cluster-up cluster-down test-images fuzz images base-image chart kserve-install lint format lock clean benchmark data-quality unseen-kinds
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,11 @@ test-images: .venv/.dev portal/dist/index.html ## Build the images, run them as 
 fuzz: .venv/.dev ## Feed mutated bytes to decoder and parsers for MINUTES=10 (FUZZ="image form request card")
 	@for target in $(FUZZ); do \
 	  $(BIN)/python tests/fuzz/fuzz.py $$target --seconds $$(( $(MINUTES) * 60 / $(words $(FUZZ)) )) || exit; done
+
+audit: portal/node_modules/.package-lock.json ## Look for known vulnerabilities in all that is locked (asks PyPI and npm)
+	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/pip install -q pip-audit==2.10.1; }
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt
+	cd portal && npm audit
 
 portal: portal/dist/index.html ## Build the portal
 
