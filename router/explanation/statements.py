@@ -44,6 +44,7 @@ _KIND_OF = {
     "volume_ml": "volume", "slices": "slice", "slices_with_finding": "slice", "first_slice": "slice",
     "last_slice": "slice", "largest_slice": "slice", "largest_slice_area_fraction": "area",
 }  # fmt: skip
+_VOLUME = re.compile("volume|体積")
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _PLACES = (
     (re.compile(r"(\d+) of (?:the |all |its |a total of )*(\d+) slice"), ("slices_with_finding", "slices")),
@@ -100,6 +101,9 @@ def _contradicts(clause: str, facts: Facts, language: Language) -> bool:
     only_denied = _count(clause, v.ONLY_DENIED_JA if japanese else v.ONLY_DENIED, language) > 0
     of_evidence = _count(clause, v.EVIDENCE_JA if japanese else v.EVIDENCE, language) > 0
     empty = _count(clause, v.EMPTY_JA if japanese else v.EMPTY, language) > 0
+    # What a positive result may deny: what it is not, and a quantity that it does not have.
+    of_nothing = (of_evidence and not has_evidence) or (facts.get("volume_ml", 0) is None and _VOLUME.search(clause))
+    finds = _count(clause, v.FINDS_JA if japanese else v.FINDS, language) > 0
     by_somebody = _count(clause, v.PERSONS_JA if japanese else v.PERSONS, language) > 0
     if "threshold" in clause:
         says_up, says_down = (
@@ -113,9 +117,8 @@ def _contradicts(clause: str, facts: Facts, language: Language) -> bool:
         or (denials > 1 and (of_finding or only_denied or graded))
         or (only_denied and not denials)
         or (of_finding and by_somebody)
-        or (of_finding and found and denials > 0 and (has_evidence or not of_evidence))
-        or (of_finding and not found and not denials and not graded)
-        or (of_evidence and denials > 0 and has_evidence and found)
+        or (found and denials > 0 and not (only_denied or of_nothing))
+        or (not found and not denials and not graded and (of_finding or finds))
         or (empty and has_evidence)
         or ((of_finding or graded) and (says_down if found else says_up))
         or ((says_up or says_down) and _TURNED.search(clause) is not None)

@@ -64,6 +64,7 @@ ONLY_DENIED = _words(
 REGIONS = _words("upper lower left right middle top bottom centre center central")
 UP, DOWN = _words("above exceed reach high higher strong stronger"), _words("below under low weak weaker little")
 """What says on which side of its threshold a value stands."""
+FINDS = _words("find found detect seen identify recognise recognize mark marked")
 PERSONS = _words("reader physician doctor clinician radiologist")
 EVIDENCE, EMPTY = _words("evidence heat"), _words("empty")
 GRADES = _words("probability likelihood threshold score where little weak")
@@ -101,6 +102,7 @@ ONLY_DENIED_JA = _words(
 )
 REGIONS_JA = _words("左上 右上 左中央 右中央 左下 右下 左 右 上 下 中央 上部 下部 左側 右側 上側 下側")
 PERSONS_JA, EVIDENCE_JA, EMPTY_JA = ("読影者", "医師"), ("根拠", "証拠", "熱"), ("空",)
+FINDS_JA = ("検出", "見つか", "見つけ", "認識")
 UP_JA = ("以上", "超え", "上回", "達し", "高い", "高く", "強い", "強く")
 DOWN_JA = ("未満", "以下", "下回", "低い", "低く", "弱い", "弱く", "わずか")
 GRADES_JA = ("確率", "可能性", "しきい値", "閾値", "スコア", "場所", "位置", "わずか")
