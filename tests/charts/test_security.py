@@ -133,7 +133,7 @@ def secrets(objects: list[Object]) -> Iterator[str]:
     for name, _, pod in pod_specs(objects):
         for container in containers(pod):
             for entry in container.get("env", []):
-                if re.search("SECRET|PASSWORD|API_KEY", entry["name"]) and "valueFrom" not in entry:
+                if re.search("SECRET|PASSWORD|KEY", entry["name"]) and "valueFrom" not in entry:
                     yield f"{name}: {entry['name']}"
 
 
