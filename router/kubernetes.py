@@ -22,7 +22,7 @@ from handlers.contract.errors import CardError
 
 from . import telemetry
 from .errors import ModelUnavailable
-from .kserve import CARD_ANNOTATION, GROUP, PLURAL, SELECTOR, VARIANT_ANNOTATION, VERSION, Variant
+from .kserve import ABORTED, CARD_ANNOTATION, GROUP, PLURAL, SELECTOR, VARIANT_ANNOTATION, VERSION, Variant
 from .registry import ServedModel
 
 RETRY_SECONDS = 2.0
@@ -67,9 +67,15 @@ def served_model(service: Object) -> ServedModel | None:
 
 
 def splits(config_map: Object) -> dict[str, Split]:
-    """The split of each model that a ConfigMap names, but those that cannot be read: their candidates read nothing."""
+    """The split of each model that a ConfigMap names.
+
+    Where it cannot be read, or the rollout is aborted, the candidate reads nothing.
+    """
     found = {}
-    for model, text in (config_map.get("data") or {}).items():
+    data: Mapping[str, str] = config_map.get("data") or {}
+    for model, text in data.items():
+        if model.endswith(ABORTED) or model + ABORTED in data:
+            continue
         try:
             found[model] = Split.model_validate_json(text)
         except ValidationError as error:

@@ -26,6 +26,19 @@ class Rollout:
     interval: float = 10
     ready_seconds: float = 600
 
+    def take_up(self) -> None:
+        """Become the one who goes on with a rollout.
+
+        Raises:
+            RolloutError: somebody else is, or it was aborted.
+        """
+        self.cluster.take(self.model)
+        if why := self.cluster.aborted(self.model):
+            raise RolloutError(
+                f"the rollout of {self.model} was aborted ({why}), and its candidate is still there; "
+                "`dokuei rollout abort` again takes it away"
+            )
+
     def start(self, card: str, storage_uri: str | None) -> None:
         """Put a candidate beside the model; it reads nothing yet.
 
@@ -41,6 +54,7 @@ class Rollout:
         candidate = {"card": card, "weight": 0, "shadow": 0}
         if storage_uri is not None:
             candidate["storageUri"] = storage_uri
+        self.cluster.let_read(self.model)
         self._upgrade(changed.with_candidate(given, self.model, candidate), "RolloutStarted", "a candidate is there")
 
     def split(self, weight: int, shadow: int, where: str) -> None:
@@ -79,21 +93,17 @@ class Rollout:
         Where a promotion has begun, the model becomes again what it was, as soon as its pods have started.
 
         Raises:
-            RolloutError: Helm cannot be told; the traffic is back all the same.
+            RolloutError: Helm cannot be told; the stable version reads everything all the same, until that was done.
         """
-        self.cluster.take_traffic_away(self.model)
+        self.cluster.take_traffic_away(self.model, why)
         self.cluster.release_lease(self.model)  # Whoever drives the rollout stops at its next look.
         self.cluster.tell(self.model, "RolloutAborted", why, warning=True)
         self.cluster.record(self.model, f"aborted: {why}", done=True)
         given = self.helm.values()
         if changed.candidate_of(given, self.model) is not None:
             before = self._before_its_promotion(given)
-            # The helm of a driver that was killed goes on by itself, and may have given the traffic back by now.
-            self.helm.upgrade(
-                changed.without_candidate(before, self.model),
-                self._described(f"aborted: {why}"),
-                lambda: self.cluster.take_traffic_away(self.model),
-            )
+            self.helm.upgrade(changed.without_candidate(before, self.model), self._described(f"aborted: {why}"))
+        self.cluster.let_read(self.model)
 
     def deadline(self) -> float:
         """When pods have to be there that are not now."""

@@ -103,7 +103,7 @@ def resume(
     from .plan import Plan
 
     planned, rollout = Plan.load(plan), _rollout(model, release, namespace, chart, helm, interval)
-    rollout.cluster.take(model)
+    rollout.take_up()
     _drive(rollout, planned)
 
 
@@ -131,7 +131,7 @@ def promote(
 ) -> None:
     """Make the candidate the model now, whatever its gates say."""
     rollout = _rollout(model, release, namespace, chart, helm)
-    rollout.cluster.take(model)
+    rollout.take_up()
     rollout.promote()
     print(f"{model} is promoted; values of the release, for GitOps:\n{_gitops(rollout)}")
 
@@ -165,17 +165,18 @@ def status(
     candidate = values.candidate_of(rollout.helm.values(), model)
     if candidate is None:
         raise RolloutError(f"there is no candidate of {model}")
-    driver = rollout.cluster.holder(model)
+    told = {"driver": rollout.cluster.holder(model), "aborted": rollout.cluster.aborted(model)}
     known = rollout.cluster.ask_router(f"/api/rollouts/{model}")
     if output is Output.JSON:
-        print(json.dumps({"driver": driver} | known, indent=1))
+        print(json.dumps(told | known, indent=1))
         return
     gates = {name: Gate.model_validate(gate) for name, gate in known["gates"].items()}
     reads = (
         f"{known['candidate']} reads {known['weight']:g} %, {known['shadow']:g} % are compared with {known['stable']}"
     )
     ready = "" if known["ready"] else "; it is not Ready"
-    Console().print(_table(gates, f"{model}: {reads}{ready}; driven by {driver or 'nobody'}"))
+    driven = f"aborted ({told['aborted']})" if told["aborted"] else f"driven by {told['driver'] or 'nobody'}"
+    Console().print(_table(gates, f"{model}: {reads}{ready}; {driven}"))
 
 
 @app.command()

@@ -15,7 +15,7 @@ from kubernetes.client import ApiException
 from kubernetes.stream import portforward
 
 from router import token
-from router.kserve import CARD_ANNOTATION, GROUP, PLURAL, VERSION
+from router.kserve import ABORTED, CARD_ANNOTATION, GROUP, PLURAL, VERSION
 
 from .errors import RolloutError
 from .operator import operator
@@ -134,10 +134,26 @@ class Cluster:
 
     # What is done.
 
-    def take_traffic_away(self, model: str) -> None:
-        """Let the stable version read everything, at once; Helm's values have to follow."""
-        split = json.dumps({"weight": 0, "shadow": 0})
-        self._core.patch_namespaced_config_map(f"{self.release}-traffic", self.namespace, {"data": {model: split}})
+    def take_traffic_away(self, model: str, why: str) -> None:
+        """Let the stable version read everything, at once, whatever Helm says of the candidate until it may read."""
+        self._mark(model, why)
+
+    def let_read(self, model: str) -> None:
+        """Let the candidate read again what Helm's values say."""
+        self._mark(model, None)
+
+    def aborted(self, model: str) -> str | None:
+        """Why the candidate reads nothing, whatever Helm's values say."""
+        data: dict[str, str] = self._core.read_namespaced_config_map(self._traffic, self.namespace).data or {}
+        return data.get(model + ABORTED)
+
+    def _mark(self, model: str, why: str | None) -> None:
+        # A key of its own, that no chart has: a helm that nobody waits for any more cannot take it away.
+        self._core.patch_namespaced_config_map(self._traffic, self.namespace, {"data": {model + ABORTED: why}})
+
+    @property
+    def _traffic(self) -> str:
+        return f"{self.release}-traffic"
 
     def record(self, model: str, what: str, *, done: bool = False) -> None:
         """Write a step into the audit log, before it is taken.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +43,8 @@ class Helm:
         found: Values | None = json.loads(self._run("get", "values", self.release, *of, "--output", "json"))
         return found or {}
 
-    def upgrade(self, values: Values, why: str, before: Callable[[], None] = lambda: None) -> None:
+    def upgrade(self, values: Values, why: str) -> None:
         """Give the release other values; `why` stands in its history.
-
-        Args:
-            before: done before each try.
 
         Raises:
             RolloutError: Helm refuses; what it said.
@@ -56,7 +52,6 @@ class Helm:
         options = ("--reset-values", "--values", "-", "--history-max", str(REVISIONS), "--description", why)
         deadline = time.monotonic() + PENDING_SECONDS
         while True:
-            before()
             try:
                 self._run("upgrade", self.release, self.chart, *options, text=json.dumps(values))
                 return

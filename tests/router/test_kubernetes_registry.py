@@ -169,6 +169,18 @@ def test_a_candidate_has_the_weight_that_the_config_map_says_now(start: Start) -
     eventually(lambda: weights(registry) == {"stable": 0, "canary": 0})
 
 
+def test_a_candidate_of_an_aborted_rollout_reads_nothing_whatever_its_split_becomes(start: Start) -> None:
+    candidate = service("a-canary", variant="canary")
+    registry, api = start(service("a"), candidate, traffic=config_map(modality='{"weight": 5}'))
+    aborted = {"modality.aborted": "it flips"}
+    api.config_maps.events.put(("MODIFIED", config_map(modality='{"weight": 5}', **aborted)))
+    eventually(lambda: weights(registry) == {"stable": 0, "canary": 0})
+    api.config_maps.events.put(("MODIFIED", config_map(modality='{"weight": 50}', **aborted)))
+    api.config_maps.events.put(("MODIFIED", config_map(modality='{"weight": 25}')))
+    eventually(lambda: weights(registry)["canary"] > 0)
+    assert weights(registry) == {"stable": 0, "canary": 25}
+
+
 @pytest.mark.parametrize("split", ["", "5", '{"weight": 101}', '{"weight": "much"}', '{"share": 5}'])
 def test_a_split_that_cannot_be_read_sends_nothing_to_the_candidate(start: Start, split: str) -> None:
     registry, api = start(service("a", variant="canary"), traffic=config_map(modality=split, other='{"weight": 1}'))

@@ -33,7 +33,7 @@ class MemoryHelm:
         candidate = {"card": "next", "weight": 0, "shadow": 0}
         self.revisions: list[Values] = [{"models": {MODEL: {"card": "first", "canary": candidate}}}]
         self.told: list[str] = []
-        self.meanwhile: Callable[[], None] = lambda: None
+        self.refuses = False
 
     @property
     def given(self) -> Values:
@@ -45,9 +45,9 @@ class MemoryHelm:
     def history(self) -> list[dict[str, Any]]:
         return [{"revision": number} for number in range(1, len(self.revisions) + 1)]
 
-    def upgrade(self, given: Values, why: str, before: Callable[[], None] = lambda: None) -> None:
-        self.meanwhile()
-        before()
+    def upgrade(self, given: Values, why: str) -> None:
+        if self.refuses:
+            raise RolloutError("helm upgrade: no")
         self.revisions.append(given)
         self.told.append(why)
 
@@ -58,6 +58,7 @@ class MemoryCluster:
     def __init__(self, answers: Callable[[str], dict[str, Any]]) -> None:
         self.ask_router = lambda path, **_: answers(path.removeprefix(f"/api/rollouts/{MODEL}"))
         self.kept = True
+        self.why: str | None = None
         self.taken_away = False
         self.recorded: list[str] = []
         self.log_works = True
@@ -69,8 +70,17 @@ class MemoryCluster:
     def release_lease(self, _: str) -> None:
         self.kept = False
 
-    def take_traffic_away(self, _: str) -> None:
-        self.taken_away = True
+    def take(self, _: str) -> None:
+        self.kept = True
+
+    def take_traffic_away(self, _: str, why: str) -> None:
+        self.taken_away, self.why = True, why
+
+    def let_read(self, _: str) -> None:
+        self.why = None
+
+    def aborted(self, _: str) -> str | None:
+        return self.why
 
     def served_by_newest(self, _: str) -> bool:
         return True
@@ -134,17 +144,21 @@ def test_no_step_is_taken_that_the_audit_log_does_not_take() -> None:
     assert helm.told == ["rollout of m: aborted: by hand"]
 
 
-def test_traffic_that_a_killed_driver_gives_back_is_taken_away_again() -> None:
+def test_a_candidate_whose_abort_has_not_ended_reads_nothing_until_it_has() -> None:
     helm, cluster = MemoryHelm(), MemoryCluster(answering())
     rollout = Rollout(MODEL, cast(Helm, helm), cast(Cluster, cluster))
-
-    def a_helm_that_nobody_waits_for_ends() -> None:
-        assert cluster.taken_away
-        cluster.taken_away = False
-
-    helm.meanwhile = a_helm_that_nobody_waits_for_ends
-    rollout.abort("by hand")
-    assert cluster.taken_away
+    helm.refuses = True
+    with pytest.raises(RolloutError, match="helm upgrade: no"):
+        rollout.abort("flips")
+    assert cluster.aborted(MODEL) == "flips"
+    with pytest.raises(RolloutError, match=r"was aborted \(flips\), and its candidate is still there"):
+        rollout.take_up()
+    helm.refuses = False
+    rollout.abort("flips")
+    assert cluster.aborted(MODEL) is None, "the next candidate may read"
+    rollout.take_up()
+    rollout.start("another", None)
+    assert candidate_of(helm.given, MODEL) is not None
 
 
 @pytest.mark.parametrize(
