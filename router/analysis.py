@@ -26,6 +26,7 @@ from .inference import InferenceClient
 from .registry import Registry
 from .result import Analysis, Explanation, InputInfo, Language, ModalityInfo, ModelInfo, Result, SpacingMm
 from .results import Reading, facts_of, read
+from .room import Room
 from .shadow import Shadow
 from .store import ImageKey, Store
 from .study import Study
@@ -57,6 +58,7 @@ class Order:
 class Analyser:
     """The parts that an analysis goes through."""
 
+    room: Room
     decoder: Decoder
     registry: Registry
     inference: InferenceClient

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -17,7 +18,7 @@ from fastapi.security import HTTPBearer
 
 from . import events, evidence, pictures, reviews, telemetry, upload
 from .access import Access
-from .analysis import Analyser
+from .analysis import Analyser, Order
 from .audit.event import CONFIGURED, LOGIN_FAILED, REFUSED, Act, Actor
 from .database import now
 from .decode.limits import DecodeLimits
@@ -137,13 +138,15 @@ Anybody = Annotated[Asked, _asked_by(*get_args(Role))]
 )
 async def create_analysis(request: Request, asked: Sender) -> Response:
     """Receive, analyse, store, answer."""
-    received = await upload.receive(request, DecodeLimits(), asked.user.department)
     analyser = asked.parts
-    if _wants_events(request):
-        return events.stream(partial(_analyse, analyser, received), NO_STORE)
-    with received:
-        analysis = await analyser.analyse(received.order, lambda _: None)
-    explanation = await analyser.explain(analysis, received.order.language)
+    with ExitStack() as held:
+        received = held.enter_context(await upload.receive(request, DecodeLimits(), asked.user.department))
+        held.enter_context(analyser.room.place())
+        order = received.order
+        if _wants_events(request):
+            return events.stream(partial(_analyse, analyser, order, held.pop_all()), NO_STORE)
+        analysis = await analyser.analyse(order, lambda _: None)
+    explanation = await analyser.explain(analysis, order.language)
     analysis = analysis.model_copy(update={"explanation": explanation})
     return JSONResponse(
         analysis.model_dump(mode="json"),
@@ -156,19 +159,23 @@ def _wants_events(request: Request) -> bool:
     return events.TYPE in request.headers.get("accept", "")
 
 
-async def _analyse(analyser: Analyser, received: upload.Upload, send: events.Send) -> None:
-    """Analyse an upload, and send each step, the result, and the words of an explanation that follows."""
+async def _analyse(analyser: Analyser, order: Order, held: ExitStack, send: events.Send) -> None:
+    """Analyse an upload, and send each step, the result, and the words of an explanation that follows.
+
+    Args:
+        held: what is let go once it is analysed.
+    """
 
     def progress(step: str) -> None:
         send("progress", json.dumps({"step": step}))
 
-    with received:
+    with held:
         progress("received")
-        analysis = await analyser.analyse(received.order, progress)
+        analysis = await analyser.analyse(order, progress)
     send("result", analysis.model_dump_json())
     if analyser.explainer.llm is not None:
         progress("explaining")
-    await _explain(analyser, analysis, received.order.language, send)
+    await _explain(analyser, analysis, order.language, send)
 
 
 async def _explain(analyser: Analyser, analysis: Analysis, language: Language, send: events.Send) -> None:

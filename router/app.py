@@ -30,6 +30,7 @@ from .inference import InferenceClient
 from .rates import Rates
 from .registry import Registry, StaticRegistry
 from .retention import Retention
+from .room import Room
 from .settings import LOOPBACK, Settings
 from .shadow import Shadow
 from .store import Store
@@ -87,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     database = Database(settings.database_url)
     inference, store = InferenceClient(settings.model_timeout_seconds), Store(database, settings.sealer)
     analyser = Analyser(
+        room=Room(settings.decode_workers),
         decoder=Decoder(workers=settings.decode_workers),
         registry=make_registry(settings),
         inference=inference,

@@ -23,10 +23,6 @@ _running: set[asyncio.Task[None]] = set()
 
 def stream(work: Callable[[Send], Awaitable[None]], headers: dict[str, str]) -> EventSourceResponse:
     """Answer with the events that `work` sends; a problem that it raises is the last of them, named `error`."""
-    return EventSourceResponse(_events(work), headers=headers)
-
-
-async def _events(work: Callable[[Send], Awaitable[None]]) -> AsyncIterator[ServerSentEvent]:
     events: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue()
 
     def send(event: str, data: str) -> None:
@@ -45,10 +41,13 @@ async def _events(work: Callable[[Send], Awaitable[None]]) -> AsyncIterator[Serv
         finally:
             events.put_nowait(None)
 
-    # What was accepted is finished and stored, whether or not somebody still listens.
+    # What was accepted is finished and stored, whether or not somebody listens, now or later.
     task = asyncio.create_task(act())
     _running.add(task)
     task.add_done_callback(_running.discard)
+    return EventSourceResponse(_until_the_end(events), headers=headers)
+
+
+async def _until_the_end(events: asyncio.Queue[ServerSentEvent | None]) -> AsyncIterator[ServerSentEvent]:
     while (event := await events.get()) is not None:
         yield event
-    await task
