@@ -107,7 +107,7 @@ class Analyser:
         )
         analysis.timings_ms.update(timings.milliseconds)
         with timings.stage("store"):
-            await self.store.add(analysis, images, order.department)
+            await self.store.add(analysis, images, order.department, study.patient)
         progress("stored")
         self.shadow.compare(study, answered, found.model, timings.milliseconds["inference"])
         telemetry.analysed(analysis, time.perf_counter() - started)

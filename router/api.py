@@ -36,6 +36,7 @@ from .result import (
     Me,
     ModelCardInfo,
     ModelList,
+    PatientQuery,
     ProblemDocument,
     Review,
     ReviewRequest,
@@ -46,6 +47,7 @@ from .result import (
     VersionReviewList,
 )
 from .store import Store
+from .study import patient_digest
 from .user import User
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -192,6 +194,18 @@ async def list_analyses(
 ) -> AnalysisList:
     """A page of analyses."""
     return AnalysisList(items=await asked.store.newest(limit, before))
+
+
+@router.post(
+    "/analyses/search",
+    response_model=AnalysisList,
+    summary="All analyses of one patient, the oldest first",
+    description="To hand a patient their data over, or to delete it. Known is whose studies those are that came as "
+    "DICOM with a patient id while the deployment had keys for pictures.",
+)
+async def search_analyses(asked: Reader, query: PatientQuery) -> AnalysisList:
+    """Of the user's departments."""
+    return AnalysisList(items=await asked.store.of_patient(patient_digest(query.patient_id)))
 
 
 @router.get("/analyses/{id}", response_model=Analysis, summary="One analysis")

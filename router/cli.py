@@ -14,10 +14,10 @@ from rich.table import Table
 
 from handlers.contract.errors import DokueiError
 
-from . import token
+from . import DEFAULT_PORT
 from .audit.cli import app as audit
+from .patients import app as patient
 from .rollout.cli import app as rollout
-from .settings import DEFAULT_PORT
 
 # Each command imports what only it needs, so that none waits for what another one does.
 
@@ -40,6 +40,7 @@ class LanguageName(StrEnum):
 
 app.add_typer(rollout, name="rollout")
 app.add_typer(audit, name="audit")
+app.add_typer(patient, name="patient")
 
 
 @app.callback()
@@ -99,24 +100,15 @@ def analyse(
     model: Annotated[str | None, typer.Option(help="name of a model, instead of finding it")] = None,
 ) -> None:
     """Send images to a running router and print its answer."""
-    import httpx
+    from .client import check_answer, router_at
 
     chosen = [
         file for path in files for file in (sorted(path.iterdir()) if path.is_dir() else [path]) if file.is_file()
     ]
     fields = {"language": language.value, **({"model": model} if model else {})}
     parts = [("files", (file.name, file.read_bytes())) for file in chosen]
-    try:
-        response = httpx.post(
-            f"{url}/api/analyses", data=fields, files=parts, headers=token.headers(), timeout=300, trust_env=False
-        )
-    except httpx.ConnectError:
-        raise CommandError(f"no router answers at {url}; `make run` starts one") from None
-    except httpx.TransportError as error:
-        raise CommandError(f"the router at {url} gave no answer: {error}") from None
-    if response.status_code != 201:
-        problem = response.json()
-        raise CommandError(f"{problem['title']}: {problem['detail']}")
+    with router_at(url) as router:
+        response = check_answer(router.post("/api/analyses", data=fields, files=parts))
     _print_analysis(response.json(), url)
 
 
@@ -126,30 +118,26 @@ def check(
     health_only: Annotated[bool, typer.Option(help="ask whether it is ready, and send nothing")] = False,
 ) -> None:
     """Send the synthetic samples to a running router, compare what each is taken for, and delete them again."""
-    import httpx
-
+    from .client import CommandError, router_at
     from .samples import samples_with_content
 
-    with httpx.Client(base_url=url, headers=token.headers(), timeout=300, trust_env=False) as client:
-        try:
-            ready = client.get("/readyz")
-            if ready.status_code != 200:
-                raise CommandError(f"the router at {url} is not ready: {ready.json()['detail']}")
-            print(f"{url} is ready", flush=True)
-            wrong = []
-            for sample, content in [] if health_only else samples_with_content():
-                answer = client.post("/api/analyses", files=[("files", (sample.file, content))])
-                document = answer.json()
-                if answer.status_code == 201:
-                    seen = document["modality"]["label"]
-                    client.delete(f"/api/analyses/{document['id']}")
-                else:
-                    seen = "other" if document["type"] == "/problems/unsupported-image" else document["title"]
-                if seen != sample.modality:
-                    wrong.append(f"{sample.file} was taken for {seen}, and is {sample.modality}")
-                print(f"{sample.file}: {seen}", flush=True)
-        except httpx.TransportError as error:
-            raise CommandError(f"the router at {url} gave no answer: {error}") from None
+    with router_at(url) as router:
+        ready = router.get("/readyz")
+        if ready.status_code != 200:
+            raise CommandError(f"the router at {url} is not ready: {ready.json()['detail']}")
+        print(f"{url} is ready", flush=True)
+        wrong = []
+        for sample, content in [] if health_only else samples_with_content():
+            answer = router.post("/api/analyses", files=[("files", (sample.file, content))])
+            document = answer.json()
+            if answer.status_code == 201:
+                seen = document["modality"]["label"]
+                router.delete(f"/api/analyses/{document['id']}")
+            else:
+                seen = "other" if document["type"] == "/problems/unsupported-image" else document["title"]
+            if seen != sample.modality:
+                wrong.append(f"{sample.file} was taken for {seen}, and is {sample.modality}")
+            print(f"{sample.file}: {seen}", flush=True)
     if wrong:
         raise CommandError("; ".join(wrong))
 
@@ -177,10 +165,6 @@ def _print_analysis(analysis: dict[str, Any], url: str) -> None:
     table.add_row("explanation", analysis["explanation"]["text"])
     table.add_row("see", f"{url}/studies/{analysis['id']}")
     Console().print(table)
-
-
-class CommandError(DokueiError):
-    """A command that cannot do what it was asked."""
 
 
 def entry() -> None:

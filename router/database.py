@@ -18,8 +18,13 @@ from .errors import StoreUnavailable
 
 MIGRATION_LOCK = 0x646F6B75
 """Any number that no other program on the database takes for its advisory lock."""
-DISK_FULL = ("SQLITE_FULL", "53100")
-"""As SQLite and PostgreSQL (disk_full) name it."""
+FAULTS = {
+    "SQLITE_FULL": "its disk is full",
+    "53100": "its disk is full",
+    "SQLITE_READONLY": "its disk is read-only",
+    "25006": "it is read-only",
+}
+"""What SQLite and PostgreSQL (disk_full, read_only_sql_transaction) say, for people."""
 
 T = TypeVar("T")
 
@@ -93,15 +98,15 @@ def _reason(error: SQLAlchemyError) -> str:
     """What went wrong, without the values that a driver's message may quote."""
     driver = getattr(error, "orig", None)
     code = getattr(driver, "sqlite_errorname", None) or getattr(driver, "sqlstate", None)
-    return "its disk is full" if code in DISK_FULL else type(error).__name__
+    return FAULTS.get(code or "", type(error).__name__)
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
-    """Foreign keys, readers beside a writer, and a wait instead of an error when two write."""
+    """Foreign keys, readers beside a writer, and a wait where two write; what was answered outlasts a power failure."""
     for pragma in (
         "foreign_keys=ON",
         "journal_mode=WAL",
-        "synchronous=NORMAL",
+        "synchronous=FULL",
         "busy_timeout=5000",
         "secure_delete=ON",
     ):

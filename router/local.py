@@ -7,11 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 import uvicorn
@@ -19,17 +20,22 @@ import uvicorn
 from handlers.contract.archive import load_models
 from handlers.contract.errors import DokueiError
 
+from . import DEFAULT_PORT, telemetry
 from .app import create_app
 from .errors import ModelFailed, ModelUnavailable
 from .inference import InferenceClient
 from .registry import ServedModel
 from .samples import write_samples
-from .settings import DEFAULT_PORT, Settings
+from .settings import Settings
 
 Runtime = Literal["light", "torchserve"]
 HOST = "127.0.0.1"
 START_SECONDS = 180
 STOP_SECONDS = 15
+LOOK_SECONDS = 0.1
+"""Between two looks whether a model server has ended."""
+AGAIN_SECONDS = 5
+"""One that has ended sooner after its start waits so long for the next, and not all processors go into starts."""
 
 
 class StartError(DokueiError):
@@ -44,9 +50,53 @@ def free_port() -> int:
         return port
 
 
+class _Server:
+    """A model server's process, which is started again where it ends by itself."""
+
+    def __init__(self, name: str, arguments: Sequence[str], output: IO[bytes]) -> None:
+        self.name, self._command, self._output = name, [sys.executable, *arguments], output
+        self._start()
+
+    def _start(self) -> None:
+        self._started = time.monotonic()
+        self.process = subprocess.Popen(
+            self._command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process is no more."""
+        return self.process.poll() is not None
+
+    def keep(self) -> None:
+        """Start it again, if it has ended and not only just been started."""
+        if self.ended and time.monotonic() - self._started > AGAIN_SECONDS:
+            telemetry.log.warning("a model server ended, and is started again", of=self.name)
+            self._start()
+
+
+@contextmanager
+def _kept(servers: Sequence[_Server]) -> Iterator[None]:
+    """Keep them running, in a thread."""
+    closing = threading.Event()
+
+    def keep() -> None:
+        while not closing.wait(LOOK_SECONDS):
+            for server in servers:
+                server.keep()
+
+    thread = threading.Thread(target=keep, name="model servers")
+    thread.start()
+    try:
+        yield
+    finally:
+        closing.set()
+        thread.join()
+
+
 @contextmanager
 def model_servers(store: Path, runtime: Runtime, log: Path) -> Iterator[dict[str, str]]:
-    """Start the servers of every model of the store and wait until each has answered.
+    """Start the servers of every model of the store, wait until each has answered, and start again those that end.
 
     Args:
         log: file that gets what the servers print.
@@ -72,23 +122,20 @@ def model_servers(store: Path, runtime: Runtime, log: Path) -> Iterator[dict[str
             commands[card.name] = ["-m", "handlers.server", str(archive), "--port", str(port)]
             endpoints[card.name] = f"http://{HOST}:{port}"
     log.parent.mkdir(parents=True, exist_ok=True)
-    processes: dict[str, subprocess.Popen[bytes]] = {}
+    servers: list[_Server] = []
     with log.open("wb") as output:
         try:
             for name, arguments in commands.items():
-                processes[name] = subprocess.Popen(
-                    [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-                )
+                servers.append(_Server(name, arguments, output))
             served = [ServedModel(card, endpoints[card.name], runtime) for card, _ in models]
-            asyncio.run(_wait_until_ready(served, processes, log))
-            yield endpoints
+            asyncio.run(_wait_until_ready(served, servers, log))
+            with _kept(servers):
+                yield endpoints
         finally:
-            _stop(list(processes.values()))
+            _stop([server.process for server in servers])
 
 
-async def _wait_until_ready(
-    models: Sequence[ServedModel], processes: Mapping[str, subprocess.Popen[bytes]], log: Path
-) -> None:
+async def _wait_until_ready(models: Sequence[ServedModel], servers: Sequence[_Server], log: Path) -> None:
     """Ask each model for one blank image until it answers: a healthy server may have no model yet."""
     client = InferenceClient(timeout_seconds=30)
     deadline = time.monotonic() + START_SECONDS
@@ -101,7 +148,7 @@ async def _wait_until_ready(
                     await client.infer(model, blank, [])
                     break
                 except (ModelUnavailable, ModelFailed) as error:
-                    ended = [name for name, process in processes.items() if process.poll() is not None]
+                    ended = [server.name for server in servers if server.ended]
                     if ended:
                         raise StartError(f"the model server {ended[0]} ended while starting; {log} says why") from error
                     if time.monotonic() > deadline:

@@ -138,6 +138,14 @@ class ReviewRequest(BaseModel):
     reason: str = Field(default="", max_length=2000, description="In words; nothing that identifies the patient")
 
 
+class PatientQuery(BaseModel):
+    """Whose analyses are asked for. In a body and not in an address: those are written into logs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    patient_id: str = Field(min_length=1, max_length=64, description="DICOM PatientID (0010,0020)")
+
+
 class Review(ReviewRequest):
     """A reader's verdict on a result, as it is kept."""
 

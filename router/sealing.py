@@ -1,6 +1,7 @@
 """Pictures as they are stored: encrypted with AES-256-GCM (NIST SP 800-38D) where there is a key, else as they are.
 
 What is sealed is bound to where it belongs, so that a picture that was moved to another study cannot be opened there.
+Patients have pseudonyms by a key that is derived from the same one (HKDF, RFC 5869).
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from .errors import StoreUnavailable
 
@@ -33,9 +37,11 @@ class Sealer:
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
         self._keys: dict[bytes, AESGCM] = {}
+        self._patient_keys: list[bytes] = []
         for text in keys:
             key = _decoded(text)
             self._keys[hashlib.sha256(key).digest()[:NAME_BYTES]] = AESGCM(key)
+            self._patient_keys.append(HKDF(SHA256(), KEY_BYTES, salt=None, info=b"dokuei patients").derive(key))
 
     def seal(self, data: bytes, place: str) -> bytes:
         """What is to be stored at a place."""
@@ -67,6 +73,14 @@ class Sealer:
             return key.decrypt(nonce, sealed, place.encode())
         except InvalidTag:
             raise StoreUnavailable("a picture is not the one that was stored here; nothing of it is shown") from None
+
+    def pseudonyms(self, patient: str) -> list[str]:
+        """What studies of a patient are stored with (HMAC-SHA-256), by the newest key first; none without a key.
+
+        Args:
+            patient: `patient_digest` of the patient's id.
+        """
+        return [hmac.new(key, patient.encode(), hashlib.sha256).hexdigest() for key in self._patient_keys]
 
 
 def _decoded(text: str) -> bytes:

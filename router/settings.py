@@ -13,8 +13,6 @@ from handlers.contract.errors import SettingsError
 from .result import Role
 from .sealing import Sealer
 
-DEFAULT_PORT = 8000
-"""Of the router, where no other is given."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 

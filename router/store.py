@@ -48,12 +48,25 @@ class Store:
         """Write down what is done outside of the store."""
         await self._database.run(lambda session: chain.record(session, self._actor, act))
 
-    async def add(self, analysis: Analysis, images: Mapping[ImageKey, bytes], department: str | None = None) -> None:
-        """Store an analysis of a department's with all its pictures."""
+    async def add(
+        self,
+        analysis: Analysis,
+        images: Mapping[ImageKey, bytes],
+        department: str | None = None,
+        patient: str | None = None,
+    ) -> None:
+        """Store an analysis with all its pictures.
+
+        Args:
+            department: whose study it is.
+            patient: `Study.patient`; it is kept where there is a key for its pseudonym.
+        """
+        pseudonyms = [] if patient is None else self._sealer.pseudonyms(patient)
 
         def act(session: Session) -> None:
-            document = analysis.model_dump(mode="json")
-            session.add(AnalysisRow(id=analysis.id, created=analysis.created, document=document, department=department))
+            row = AnalysisRow(id=analysis.id, created=analysis.created, document=analysis.model_dump(mode="json"))
+            row.department, row.patient = department, next(iter(pseudonyms), None)
+            session.add(row)
             session.flush()
             session.add_all(
                 ImageRow(
@@ -155,6 +168,30 @@ class Store:
                 query = query.where(AnalysisRow.created < before)
             found = [_analysis(row, review) for row, review in session.execute(query)]
             self._record(session, SEARCHED, f"analyses, limit={limit}" + (f", before={before}" if before else ""))
+            return found
+
+        return await self._database.run(act)
+
+    async def of_patient(self, patient: str) -> list[Analysis]:
+        """All analyses of a patient, the oldest first.
+
+        Args:
+            patient: `patient_digest` of the patient's id.
+
+        Raises:
+            NotFound: there is no key, so it is not known whose studies these are.
+        """
+        pseudonyms = self._sealer.pseudonyms(patient)
+        if not pseudonyms:
+            raise NotFound(
+                "it is not known here whose studies these are; with DOKUEI_IMAGE_KEYS it is, of those that come then"
+            )
+
+        def act(session: Session) -> list[Analysis]:
+            query = select(AnalysisRow, ReviewRow).outerjoin(ReviewRow).where(AnalysisRow.patient.in_(pseudonyms))
+            rows = session.execute(query.where(*self._theirs()).order_by(AnalysisRow.created))
+            found = [_analysis(row, review) for row, review in rows]
+            self._record(session, SEARCHED, "analyses of one patient", analyses=str(len(found)))
             return found
 
         return await self._database.run(act)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -42,6 +43,7 @@ class Study:
         sha256: of the file's bytes; of several files: of their sorted digests, so that their order does not matter.
         key: what sticky routing hashes: SHA-256 of StudyInstanceUID in DICOM, else `sha256`.
         burned_in: DICOM BurnedInAnnotation (0028,0301): "undeclared" where any image leaves it out.
+        patient: `patient_digest` of DICOM PatientID (0010,0020); None where the files name nobody.
     """
 
     kind: Kind
@@ -51,3 +53,12 @@ class Study:
     sha256: str
     key: str
     burned_in: BurnedIn
+    patient: str | None = None
+
+
+def patient_digest(patient_id: str) -> str:
+    """What stands for a DICOM PatientID (VR LO: spaces around it mean nothing), so that it need not leave the decoder.
+
+    It is no secret: whoever guesses the id can compute it. `Sealer.pseudonym` makes of it what may be stored.
+    """
+    return hashlib.sha256(patient_id.strip().encode()).hexdigest()

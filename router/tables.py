@@ -23,6 +23,8 @@ class AnalysisRow(Base):
     document: Mapped[dict[str, Any]] = mapped_column(JSON)
     department: Mapped[str | None] = mapped_column(index=True)
     """Whose study it is; null where studies belong to nobody."""
+    patient: Mapped[str | None] = mapped_column(String(64), index=True)
+    """Pseudonym of the patient, see `Sealer.pseudonyms`; null where the files name nobody, or there is no key."""
 
 
 class ImageRow(Base):

@@ -72,10 +72,12 @@ def record(session: Session, actor: Actor, act: Act) -> None:
 def _is_of_an_opening(session: Session, actor: Actor, act: Act) -> bool:
     if act.pattern not in (READ, SEARCHED):
         return False
+    moment = now()
     same = select(AuditRow.number).where(
         AuditRow.about == act.about,
         AuditRow.subject == (actor.user.subject if actor.user is not None else None),
-        AuditRow.recorded > now() - OPENING,
+        # Not what is recorded of a later moment: the clock went back since, and may have gone back by days.
+        AuditRow.recorded.between(moment - OPENING, moment),
         AuditRow.action.in_(("C", "R", "U") if act.pattern is READ else ("E",)),
     )
     return session.scalars(same.limit(1)).first() is not None

@@ -145,4 +145,5 @@ def _read_study(folder: Path, sha256: str) -> Study:
         sha256=sha256,
         key=answer["key"] or sha256,
         burned_in=answer["burned_in"],
+        patient=answer["patient"],
     )

@@ -23,7 +23,7 @@ from pydicom.uid import (
 )
 
 from router.errors import TooLarge, UndecodableImage, UnsupportedImage
-from router.study import DISPATCH_TAGS, BurnedIn
+from router.study import DISPATCH_TAGS, BurnedIn, patient_digest
 
 from . import display
 from .geometry import Frame, in_order, spacing_of
@@ -34,7 +34,7 @@ _GEOMETRY = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", 
 _HEADER = (
     *DISPATCH_TAGS,
     *_GEOMETRY,
-    *("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "BurnedInAnnotation"),
+    *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "BurnedInAnnotation"),
     *("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PhotometricInterpretation"),
     *("WindowCenter", "WindowWidth", "VOILUTSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -55,7 +55,7 @@ def read(parts: Sequence[Part], images: Images, limits: DecodeLimits) -> Facts:
     Raises:
         TooLarge: more pixels than the limits say, or a deflated dataset that inflates too far.
         UndecodableImage: damaged, or compressed in a way that cannot be decoded.
-        UnsupportedImage: no pixels (a report, a plan, a document), or several series.
+        UnsupportedImage: no pixels (a report, a plan, a document), or several series or patients.
     """
     headers = []
     for part in parts:
@@ -65,6 +65,11 @@ def read(parts: Sequence[Part], images: Images, limits: DecodeLimits) -> Facts:
     series = {str(header.get("SeriesInstanceUID", "")) for _, header in headers}
     if len(series) > 1:
         raise UnsupportedImage(f"the upload holds images of {len(series)} DICOM series; send one series at a time")
+    patients = {str(header.get("PatientID") or "").strip() for _, header in headers}
+    if len(patients) > 1:
+        raise UnsupportedImage(
+            f"the images of the series have {len(patients)} different patient ids; send those of one patient"
+        )
 
     for part, header in headers:
         images.expect(part, header.Rows, header.Columns, int(header.get("NumberOfFrames") or 1))
@@ -86,6 +91,7 @@ def read(parts: Sequence[Part], images: Images, limits: DecodeLimits) -> Facts:
         spacing=spacing_of(frames),
         key=hashlib.sha256(study_uid.encode()).hexdigest() if study_uid else None,
         burned_in=_burned_in([header for _, header in headers]),
+        patient=next((patient_digest(patient) for patient in patients if patient), None),
     )
 
 

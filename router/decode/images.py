@@ -31,13 +31,14 @@ PIXELS = "pixels"
 class Facts:
     """What a format tells about a series beside its images; the fields are those of `Study`.
 
-    `key` is None where the study has no identifier of its own.
+    `key` is None where the study has no identifier of its own, `patient` where it names nobody.
     """
 
     tags: dict[str, str] = field(default_factory=dict)
     spacing: Spacing | None = None
     key: str | None = None
     burned_in: BurnedIn = "not-dicom"
+    patient: str | None = None
 
 
 class Images:

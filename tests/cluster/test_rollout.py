@@ -34,6 +34,8 @@ PLAN = {
     },
 }
 ABORT_SECONDS = 5
+DOKUEI = "import sys; sys.modules['kubernetes_validate'] = None; from router.cli import entry; entry()"
+"""Without what only tests have installed: the kubernetes client imports it where it is there, which takes 2 s."""
 VERSIONS = {what: f"9.0.{number}" for number, what in enumerate(["the same", *WORSE])}
 GATES = {"noise": "drift", "slow": "latency", "crashing": "errors", "flipping": "flips"}
 """The gate that each worse candidate fails; noise may fail others with it."""
@@ -65,7 +67,7 @@ def release(node: Node, candidates: dict[str, Path]) -> Iterator[Release]:  # no
 def command(*arguments: str) -> list[str]:
     what, *more = arguments
     options = (f"--namespace={NAMESPACE}", *([] if what == "pause" else [f"--helm={HELM}"]))
-    return [sys.executable, "-m", "router.cli", "rollout", what, MODEL, *options, *more]
+    return [sys.executable, "-c", DOKUEI, "rollout", what, MODEL, *options, *more]
 
 
 def rollout(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -163,7 +165,7 @@ def test_one_operator_acts(release: Release, start: Start) -> None:  # noqa: ARG
     ],
 )
 def test_a_rollout_that_was_killed_at_any_step_can_be_told_of_and_aborted(
-    release: Release, start: Start, samples: Path, step: str
+    release: Release, start: Start, samples: Path, step: str, record_property: Callable[[str, object], None]
 ) -> None:
     before, revision = release.served()[MODEL]["version"], last_revision()
     clinic = Clinic(release.address("dokuei-router"), studies(samples / "chest-xray.dcm", 12))
@@ -176,9 +178,14 @@ def test_a_rollout_that_was_killed_at_any_step_can_be_told_of_and_aborted(
         # The operator's machine is not the node, whose two processors all pods share.
         first_in_line = ["nice", "-n", "-15"]
         aborted = subprocess.Popen([*first_in_line, *command("abort", f"--chart={CHART}", "--why=too risky")], cwd=ROOT)
-        assert clinic.read_since(aborting + ABORT_SECONDS, times=1) == {(key, "stable") for key in clinic.studies}
+        clinic.read_since(aborting + ABORT_SECONDS, times=1)
         assert aborted.wait(120) == 0
-        release.wait()
+        # Also after Helm, and whoever still ran it, were done.
+        clinic.read_since(time.monotonic(), times=1)
+    late = [answer.sent - aborting for answer in clinic.since(aborting) if answer.variant == "canary"]
+    assert max(late, default=0) <= ABORT_SECONDS
+    record_property("measured", f"the candidate read nothing from {max(late, default=0):.1f} s after the abort on")
+    release.wait()
     assert clinic.problems == []
     assert "aborted: too risky" in history()[-1]
     assert release.served()[MODEL]["version"] == before

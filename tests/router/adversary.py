@@ -65,12 +65,12 @@ def _among(bad: str, language: str) -> Iterator[tuple[str, str, str]]:
 def _bad() -> Iterator[tuple[Any, str, str]]:
     for facts, kind in ((XRAY, "pneumonia"), (NORMAL, "normal"), (MRI, "tumour"), (NO_TUMOUR, "none")):
         for language, of_task in (("en", _english), ("ja", _japanese)):
-            for sentence in (*_common(language), *SAID["denials"][kind][language], *of_task(facts)):
+            for sentence in (*unsupported(language), *SAID["denials"][kind][language], *of_task(facts)):
                 yield Frozen(facts), language, sentence
 
 
-def _common(language: str) -> Iterator[str]:
-    """What is unsupported, whatever the facts are."""
+def unsupported(language: str) -> Iterator[str]:
+    """What no facts support."""
     for form in SAID["shows"][language]:
         yield from (form.format(finding) for finding in SAID["findings"][language])
     for what in ("advice", "people", "certainty", "words for numbers", "prompt", "markup", "disguised"):

@@ -21,7 +21,8 @@ class FakeLlm:
     """Answers every chat completion by `behaviour`, and keeps what it was asked.
 
     Attributes:
-        reply: what the assistant says: an object is sent as JSON text, a string as it is.
+        reply: what the assistant says: an object is sent as JSON text, a string as it is; or what makes it of the
+            body of a request.
         behaviour: "answer", "status-429", "status-500", "hang", "drip" (a byte a second) or "no-json".
         requests: the decoded bodies of all requests.
         bodies: their bytes.
@@ -40,7 +41,8 @@ class FakeLlm:
         body = await request.body()
         self.bodies.append(body)
         self.requests.append(json.loads(body))
-        content = self.reply if isinstance(self.reply, str) else json.dumps(self.reply, ensure_ascii=False)
+        reply = self.reply(self.requests[-1]) if callable(self.reply) else self.reply
+        content = reply if isinstance(reply, str) else json.dumps(reply, ensure_ascii=False)
         if self.behaviour.startswith("status-"):
             return JSONResponse({"error": {"message": "no"}}, int(self.behaviour.removeprefix("status-")))
         if self.behaviour == "hang":

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import closing, redirect_stderr, redirect_stdout
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -25,9 +27,10 @@ from identity import Provider, bearer, oidc
 from serving import StartRouter
 from sqlalchemy import create_engine, text
 
+from router.audit import chain
 from router.audit.event import Actor
 from router.cli import entry
-from router.database import Database
+from router.database import Database, now
 from router.errors import StoreUnavailable
 from router.store import Store
 from router.user import User
@@ -186,6 +189,24 @@ def test_an_opening_by_many_requests_at_once_is_one(store: Store, runner: asynci
     reader = Actor(User("vera", "Vera", frozenset({"viewer"})), "192.0.2.7")
     runner.run(opened_at_once(store.on_behalf_of(reader), 20))
     assert told(exported(url)) == [(None, "create", "0", "id-1"), ("vera", "read", "0", "id-1")]
+
+
+def clock(hours: int) -> datetime:
+    """A wrong one."""
+    return now() + timedelta(hours=hours)
+
+
+def test_looks_after_the_clock_went_back_are_in_the_log_too_and_the_log_is_whole(
+    store: Store, runner: asyncio.Runner, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.run(store.add(analysis(1), {}))
+    vera = store.on_behalf_of(Actor(User("vera", "Vera", frozenset({"viewer"})), "192.0.2.7"))
+    for hours in (0, -26, -25, 48):
+        monkeypatch.setattr(chain, "now", partial(clock, hours))
+        for _ in range(3):
+            runner.run(vera.get("id-1"))
+    assert told(exported(url)) == [(None, "create", "0", "id-1"), *[("vera", "read", "0", "id-1")] * 4]
+    assert "all as they were written" in audit(url, "verify").stdout
 
 
 def test_who_is_refused_is_in_the_log(router: httpx.Client, idp: Provider, samples: Path, database: str) -> None:

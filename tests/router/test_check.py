@@ -47,4 +47,4 @@ def test_a_router_without_models_or_none_at_all_is_told(start_router: StartRoute
     not_ready = check(start_router(model_endpoints={}).base_url)
     assert (not_ready.returncode, "is not ready: no model is known yet" in not_ready.stderr) == (1, True)
     nobody = check(httpx.URL("http://127.0.0.1:9"))
-    assert (nobody.returncode, "gave no answer" in nobody.stderr) == (1, True)
+    assert (nobody.returncode, "no router answers at" in nobody.stderr) == (1, True)

@@ -15,7 +15,7 @@ from pydicom.uid import RLELossless
 from uploads import Decode, first_pixels, flat
 
 from router.errors import UndecodableImage, UnsupportedImage
-from router.study import Spacing
+from router.study import Spacing, patient_digest
 
 WINDOW = {"WindowCenter": "128", "WindowWidth": "256"}
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -182,6 +182,17 @@ def test_burned_in_annotation_is_yes_if_any_image_says_so_and_no_only_if_all_do(
     assert burned_in("NO", "YES") == "yes"
     assert burned_in("NO", "NO") == "no"
     assert burned_in("NO", None) == "undeclared"
+
+
+def test_a_patients_id_leaves_the_decoder_as_a_digest_alone(decode: Decode) -> None:
+    def patient(*ids: str) -> str | None:
+        return decode(*(("a", dicom_bytes(RAMP, PatientID=each)) for each in ids)).patient
+
+    assert patient("4711", " 4711 ") == patient_digest("4711")
+    assert patient("", " ") is None
+    for mixed in (("4711", "4712"), ("4711", "")):
+        with pytest.raises(UnsupportedImage, match="2 different patient ids; send those of one"):
+            patient(*mixed)
 
 
 def test_several_series_are_refused(decode: Decode) -> None:

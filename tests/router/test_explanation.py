@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image
 from serving import StartProcess, StartRouter, sse
 from uploads import png_bytes
 
-from router.explanation import template
+from router.explanation import explainer, template
 from router.explanation.checks import RejectedReply, check
 
 XRAY = {
@@ -277,6 +278,30 @@ def test_a_dead_llm_is_not_asked_again_and_again(start_router: StartRouter, llm:
     for _ in range(6):
         ask(client, picture, model="chest-xray-pneumonia")
     assert len(llm.requests) == 3
+
+
+def test_an_llm_that_was_dead_is_asked_again_after_a_while_and_shown_where_it_is_well(
+    start_router: StartRouter, llm: FakeLlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explainer, "SECONDS_OPEN", 2)
+    llm.behaviour, llm.reply = "status-500", speak("The image is labelled by the model.")
+    client = start_router(**configured(llm))
+    picture = png_bytes(np.full((64, 64), 99, np.uint8))
+
+    def source() -> str:
+        said: str = ask(client, picture, model="chest-xray-pneumonia")["explanation"]["source"]
+        return said
+
+    assert {source() for _ in range(4)} == {"template"}
+    assert len(llm.requests) == 3
+    time.sleep(2.1)
+    assert source() == "template"
+    assert len(llm.requests) == 4, "one is asked, to see whether it is well again"
+    assert source() == "template"
+    assert len(llm.requests) == 4
+    llm.behaviour = "answer"
+    time.sleep(2.1)
+    assert [source() for _ in range(2)] == ["llm", "llm"]
 
 
 def test_in_a_stream_the_result_comes_before_the_llm_is_done(

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from analyses import analysis
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, text
 
 from router.database import Database
 from router.errors import NotFound, StoreUnavailable
@@ -137,6 +137,27 @@ def test_a_full_disk_is_named_and_what_was_stored_stays(store: Store, runner: as
             runner.run(store.add(analysis(2), {("image", 0): b"b" * 100_000}))
     finally:
         event.remove(Engine, "begin", leave_no_room)
+    assert runner.run(store.images("id-1", "image")) == [b"a"]
+    with pytest.raises(NotFound):
+        runner.run(store.get("id-2"))
+
+
+@pytest.mark.parametrize("url", ["sqlite_url"], indirect=True)
+def test_a_disk_that_became_read_only_is_named_and_what_was_stored_stays(
+    opened: Database, store: Store, runner: asyncio.Runner
+) -> None:
+    runner.run(store.add(analysis(1), {("image", 0): b"a"}))
+
+    @event.listens_for(Engine, "begin")
+    def refuse_to_write(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA query_only=ON")
+
+    try:
+        with pytest.raises(StoreUnavailable, match=r"\(its disk is read-only\); nothing was stored"):
+            runner.run(store.add(analysis(2), {("image", 0): b"b"}))
+    finally:
+        event.remove(Engine, "begin", refuse_to_write)
+        opened.transact(lambda session: session.execute(text("PRAGMA query_only=OFF")))
     assert runner.run(store.images("id-1", "image")) == [b"a"]
     with pytest.raises(NotFound):
         runner.run(store.get("id-2"))
