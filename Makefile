@@ -117,6 +117,12 @@ export-%: .venv/.dev ## Export trained weights to ONNX, verify them, and write t
 archive-%: .venv/.dev ## Renew an archive after an edit of its card or handler
 	$(BIN)/python -m training.archive $*
 
+sign-%: ## Sign an archive with KEY=a private key of Ed25519 (`openssl genpkey -algorithm ed25519 -out KEY`)
+	@test -n "$(KEY)" || { echo "say with which key: make $@ KEY=…; openssl genpkey -algorithm ed25519 -out … makes one"; exit 2; }
+	openssl pkeyutl -sign -rawin -inkey "$(KEY)" -in model-store/$*/$*.mar -out model-store/$*/$*.mar.sig
+	@echo "wrote model-store/$*/$*.mar.sig, for those who trust (in DOKUEI_TRUSTED_KEYS):"
+	@openssl pkey -in "$(KEY)" -pubout
+
 golden-%: .venv/.dev ## Renew an archive's golden set, for a handler that is meant to answer otherwise than before
 	$(BIN)/python -m training.golden $*
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from .contract import signature
 from .contract.archive import find_archive
 from .contract.errors import DokueiError
 from .settings import Settings
@@ -33,15 +34,19 @@ def run(main: Callable[[], int]) -> int:
 
 
 def archive_at(path: Path, settings: Settings) -> Path:
-    """The archive at `path`, waited for where it is mounted after the start.
+    """The archive at `path`, waited for where it is mounted after the start, and signed where it has to be.
 
     Raises:
-        ArchiveError: see `find_archive`.
+        ArchiveError: see `find_archive` and `signature.verify`.
+        SettingsError: see `signature.public_keys`.
     """
     deadline = time.monotonic() + MOUNT_SECONDS
     while settings.mounted_later and not path.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    return find_archive(path)
+    archive = find_archive(path)
+    if keys := signature.public_keys(settings.trusted_keys):
+        signature.verify(archive, keys)
+    return archive
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

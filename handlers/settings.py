@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from .contract.errors import DeviceError, DokueiError
+from .contract.errors import DeviceError, SettingsError
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -15,10 +15,6 @@ PROVIDERS = {
 MEBIBYTE = 1024 * 1024
 MAX_REQUEST_MB = 2047
 """TorchServe counts a request's bytes in a signed 32-bit number."""
-
-
-class SettingsError(DokueiError):
-    """A setting is wrong; the message names its environment variable and what it should be."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +27,14 @@ class Settings:
         max_request_bytes: longest request body taken, from DOKUEI_MAX_REQUEST_MB (MiB; 512 by default).
         mounted_later: whether the archive may appear after the start, from MODEL_INIT_MODE: KServe sets it to `async`
             where a sidecar mounts the model's image.
+        trusted_keys: PEM blocks of those who sign archives, from DOKUEI_TRUSTED_KEYS; where empty, none is asked for.
     """
 
     provider: str
     threads: int
     max_request_bytes: int
     mounted_later: bool
+    trusted_keys: str
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -54,6 +52,7 @@ class Settings:
             threads=_whole_number("DOKUEI_THREADS", len(os.sched_getaffinity(0)), 1024),
             max_request_bytes=_whole_number("DOKUEI_MAX_REQUEST_MB", 512, MAX_REQUEST_MB) * MEBIBYTE,
             mounted_later=os.environ.get("MODEL_INIT_MODE") == "async",
+            trusted_keys=os.environ.get("DOKUEI_TRUSTED_KEYS", ""),
         )
 
 

@@ -2,6 +2,7 @@
 #
 # KServe's modelcar runs `sh -c` with ln, ls, mkdir and sleep in it and links /mnt/models to /models through /proc, so
 # there is no entrypoint, and any user may read /models. Its image volumes (oci+native://) mount /models and run nothing.
+# The archive's signature goes along where there is one.
 ARG BASE=debian:12-slim
 
 FROM ${BASE} AS tools
@@ -16,7 +17,7 @@ RUN mkdir -p /image/bin /image/mnt /image/tmp /image/var/lib/dpkg/status.d \
 FROM scratch AS model
 ARG MODEL
 COPY --from=tools /image /
-COPY --chmod=444 model-store/${MODEL}/card.yaml model-store/${MODEL}/${MODEL}.mar /models/
+COPY --chmod=444 model-store/${MODEL}/card.yaml model-store/${MODEL}/${MODEL}.mar* /models/
 ENV PATH=/bin
 ARG VERSION
 ARG REVISION

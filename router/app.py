@@ -151,7 +151,13 @@ def _add_health(app: FastAPI) -> None:
             raise ModelUnavailable("no model is known yet")
         return {"status": "ok"}
 
-    @app.get("/metrics", summary="Prometheus metrics", tags=["health"])
+    @app.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}},
+        tags=["health"],
+    )
     async def metrics(request: Request) -> Response:
         telemetry.served(request.app.state.analyser.registry.models())
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
