@@ -136,8 +136,8 @@ portal-bench: .venv/.dev build/.chromium portal/dist/index.html ## Measure the p
 screenshots: .venv/.dev build/.chromium portal/dist/index.html ## Take the pictures of docs/ anew
 	$(BIN)/python docs/screenshots.py
 
-lock: .venv/.dev ## Write the versions that are installed now into constraints.txt
-	$(BIN)/pip freeze --exclude-editable > constraints.txt
+lock: .venv/.dev ## Write what is installed now into constraints.txt, with the digests of its files
+	$(BIN)/python -m images.lock
 
 clean: ## Remove what was built, not the environment
 	rm -rf build .cache portal/dist
@@ -149,7 +149,8 @@ clean: ## Remove what was built, not the environment
 	@$(PYTHON) -m venv .venv
 
 .venv/bin/uv: | .venv/bin/python
-	@$(BIN)/pip install --quiet --constraint constraints.txt uv
+	@mkdir -p build && sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > build/uv.txt
+	@$(BIN)/pip install --quiet --requirement build/uv.txt
 
 .venv/.light: $(LOCKED) | .venv/bin/uv
 	@echo "installing the router and the light model server (no torch) …"

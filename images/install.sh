@@ -12,7 +12,8 @@ constraints="--constraint constraints.txt --constraint constraints-gpu.txt"
 python=/opt/dokuei/bin/python
 python3 -m venv --without-pip /opt/dokuei
 python3 -m venv /opt/tools
-/opt/tools/bin/pip install --quiet $constraints uv
+sed -n '/^uv==/,/[^\\]$/p' constraints.txt > uv.txt
+/opt/tools/bin/pip install --quiet --requirement uv.txt
 install="/opt/tools/bin/python install.py --quiet $constraints"
 
 if [ "$1" = dependencies ]; then

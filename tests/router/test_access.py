@@ -26,6 +26,7 @@ from serving import StartRouter
 READ = ("viewer", "clinician")
 ROUTES = [
     ("GET", "/api/analyses", READ),
+    ("POST", "/api/analyses/search", READ),
     ("GET", "/api/analyses/{id}", READ),
     ("GET", "/api/analyses/{id}/images/0.png", READ),
     ("GET", "/api/analyses/{id}/masks/0.png", READ),
