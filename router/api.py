@@ -141,6 +141,7 @@ Anybody = Annotated[Asked, _asked_by(*get_args(Role))]
 async def create_analysis(request: Request, asked: Sender) -> Response:
     """Receive, analyse, store, answer."""
     analyser = asked.parts
+    analyser.room.check()
     with ExitStack() as held:
         received = held.enter_context(await upload.receive(request, DecodeLimits(), asked.user.department))
         held.enter_context(analyser.room.place())

@@ -25,6 +25,7 @@ A message never holds what a file says about its patient: no tag values but thos
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -139,7 +140,11 @@ class Overloaded(Problem):
     """This machine has not the processors to do in time what was asked for; the same upload can be good later."""
 
     status, title, slug = 503, "Too much is asked at once", "overloaded"
-    retry_after = 5
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        # Each another time: those that were refused together must not come again together.
+        self.retry_after = random.randint(2, 10)  # noqa: S311 (nobody gains by guessing it)
 
 
 class ProviderUnavailable(Problem):

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from .errors import Overloaded
 
-PLACES_PER_WORKER = 4
-"""One upload that is decoded, and three that are read, stored or waiting, keep a worker busy."""
+PLACES_PER_WORKER = 2
+"""One upload that is decoded, and one that is read, stored or waiting, keep a worker busy (benchmarks/overload.py)."""
 
 
 class Room:
@@ -22,6 +22,15 @@ class Room:
         self._places = workers * PLACES_PER_WORKER
         self._taken = 0
 
+    def check(self) -> None:
+        """Whether there is a place now; asked before an upload is received, which costs as much as half of reading it.
+
+        Raises:
+            Overloaded: all are taken.
+        """
+        if self._taken >= self._places:
+            raise Overloaded(f"{self._taken} studies are being read, and there is no room for another; send it again")
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """A place, as long as it is held.
@@ -29,8 +38,7 @@ class Room:
         Raises:
             Overloaded: all are taken.
         """
-        if self._taken >= self._places:
-            raise Overloaded(f"{self._taken} studies are being read, and there is no room for another; send it again")
+        self.check()
         self._taken += 1
         try:
             yield

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     model_timeout_seconds: float = Field(default=60, gt=0)
 
     decode_workers: int = Field(default=2, ge=1)
-    """Uploads decoded at the same time, each in a process of its own; four times as many can be under way."""
+    """Uploads decoded at the same time, each in a process of its own; twice as many can be under way."""
 
     samples: Path | None = None
     """Folder of sample images that the portal offers."""

@@ -13,7 +13,7 @@ AT_ONCE = 60
 
 
 def test_what_there_is_no_room_for_is_told_to_come_again(start_router: StartRouter, samples: Path) -> None:
-    router = start_router(decode_workers=1)  # Which has room for four.
+    router = start_router(decode_workers=1)  # Which has room for two.
     xray = (samples / "chest-xray.dcm").read_bytes()
 
     def send(_: int) -> httpx.Response:
@@ -23,10 +23,12 @@ def test_what_there_is_no_room_for_is_told_to_come_again(start_router: StartRout
         answers = list(pool.map(send, range(AT_ONCE)))
     statuses = Counter(answer.status_code for answer in answers)
     assert set(statuses) == {201, 503}
-    assert statuses[201] >= 4
+    assert statuses[201] >= 2
     refused = [answer for answer in answers if answer.status_code == 503]
     assert {answer.json()["type"] for answer in refused} == {"/problems/overloaded"}
-    assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
+    again = {int(answer.headers["retry-after"]) for answer in refused}
+    assert min(again) >= 2
+    assert len(again) > 3, "they do not all come again at once"
     listed = {each["id"] for each in router.get("/api/analyses?limit=500").json()["items"]}
     assert listed == {answer.json()["id"] for answer in answers if answer.status_code == 201}
     assert send(0).status_code == 201
