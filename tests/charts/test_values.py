@@ -49,6 +49,7 @@ def test_values_that_contradict_one_another_are_refused_with_a_sentence(options:
         ("router.replica=2", "additional properties 'replica' not allowed"),
         ("models.modality.runtime=triton", "value must be one of 'torchserve', 'onnx'"),
         ("models.modality.storageUri=/models", "/models/modality/storageUri"),
+        ("modelDefaults.trustedKeys=mine", "/modelDefaults/trustedKeys"),
         ("database.kind=mysql", "value must be one of 'sqlite', 'postgresql'"),
         ("router.image.digest=latest", "/router/image/digest"),
         ("networkPolicy.kubernetesApi.ports={0}", "/networkPolicy/kubernetesApi/ports/0"),
@@ -84,12 +85,21 @@ def test_every_value_has_a_meaning_and_every_default_fits_it() -> None:
     jsonschema.Draft202012Validator(SCHEMA).validate(defaults)
 
 
+def test_the_keys_of_those_who_sign_archives_reach_each_model_server() -> None:
+    keys = yaml.safe_load((CHART / "ci/everything-values.yaml").read_text())["modelDefaults"]["trustedKeys"]
+    runtimes = of_kind(template(CHART, *values_of("everything")), "ServingRuntime")
+    assert len(runtimes) > 1
+    for runtime in runtimes:
+        environment = {each["name"]: each["value"] for each in runtime["spec"]["containers"][0]["env"]}
+        assert environment["DOKUEI_TRUSTED_KEYS"] == keys
+
+
 def test_the_values_reach_the_router_s_settings() -> None:
     """Every variable that the chart sets is one that the router or a model server reads."""
     from router.settings import Settings
 
     known = {f"DOKUEI_{name.upper()}" for name in Settings.model_fields}
-    known |= {"DOKUEI_EXECUTION_PROVIDER", "DOKUEI_THREADS", "DOKUEI_MAX_REQUEST_MB"}
+    known |= {"DOKUEI_EXECUTION_PROVIDER", "DOKUEI_THREADS", "DOKUEI_MAX_REQUEST_MB", "DOKUEI_TRUSTED_KEYS"}
     objects = template(CHART, *values_of("everything"))
     containers = [
         *named(objects, "Deployment", "dokuei-router")["spec"]["template"]["spec"]["containers"],
