@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,6 +108,27 @@ def test_analyse_prints_the_answer_and_keeps_it_for_the_browser(tmp_path: Path) 
         assert [item["explanation"]["language"] for item in listed] == ["ja"]
         index = json.loads((data / "samples/index.json").read_text(encoding="utf-8"))
         assert len(index["items"]) == 4
+
+
+def test_a_model_server_that_ended_is_started_again(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running("light", data) as (url, process), httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        xray = (data / "samples/chest-xray.dcm").read_bytes()
+
+        def send() -> httpx.Response:
+            return client.post("/api/analyses", files={"files": xray})
+
+        assert send().status_code == 201
+        for server in psutil.Process(process.pid).children():
+            if "handlers.server" in server.cmdline():
+                server.kill()
+        refused = send()
+        assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+        deadline = time.monotonic() + 60
+        while send().status_code != 201:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert "a model server ended, and is started again" in (tmp_path / "light.err").read_text()
 
 
 def test_analyse_without_a_router_says_how_to_start_one(tmp_path: Path) -> None:
