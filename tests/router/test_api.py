@@ -328,7 +328,7 @@ def test_concurrent_uploads_each_get_their_own_answer(shared_router: httpx.Clien
         return answer
 
     alone = [ask(picture) for picture in pictures]
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
         together = list(pool.map(ask, pictures))
     for picture, one, other in zip(pictures, alone, together, strict=True):
         assert other["input"]["sha256"] == hashlib.sha256(picture).hexdigest()
