@@ -6,6 +6,7 @@ RUNTIME ?= light
 PORT ?= 8000
 WORKERS ?= 0
 MINUTES ?= 10
+KILLS ?= 50
 FUZZ ?= image form request card
 PROOF ?= build/cluster-proof.md
 
@@ -16,7 +17,7 @@ LOCKED := pyproject.toml constraints.txt
 MODELS := $(notdir $(patsubst %/,%,$(dir $(wildcard model-store/*/card.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help portal portal-types portal-bench screenshots audit run analyse test test-cluster cluster-build cluster-up cluster-down test-images fuzz images base-image chart kserve-install lint format lock clean benchmark data-quality unseen-kinds
+.PHONY: help soak portal portal-types portal-bench screenshots audit run analyse test test-cluster cluster-build cluster-up cluster-down test-images fuzz images base-image chart kserve-install lint format lock clean benchmark data-quality unseen-kinds
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-34s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -129,6 +130,9 @@ golden-%: .venv/.dev ## Renew an archive's golden set, for a handler that is mea
 benchmark: .venv/.dev ## Measure cold start and latency of both model servers, and of the router
 	$(BIN)/python benchmarks/model_servers.py
 	$(BIN)/python benchmarks/analysis.py
+
+soak: .venv/.dev ## Send studies for MINUTES=10 to what `make run` starts, kill its model servers KILLS=50 times, and compare every answer
+	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES) --kills $(KILLS)
 
 portal-bench: .venv/.dev build/.chromium portal/dist/index.html ## Measure the portal: sizes, Lighthouse, slices, frames of the point cloud
 	$(BIN)/python benchmarks/portal.py
