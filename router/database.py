@@ -114,8 +114,8 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def utc(moment: datetime) -> datetime:
-    """SQLite gives moments back without their zone, which is UTC."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    """A moment in UTC: SQLite gives them back without their zone, and forgets the zone of those that it is given."""
+    return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def now() -> datetime:

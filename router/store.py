@@ -165,7 +165,7 @@ class Store:
             query = select(AnalysisRow, ReviewRow).outerjoin(ReviewRow)
             query = query.where(*self._theirs()).order_by(AnalysisRow.created.desc()).limit(limit)
             if before is not None:
-                query = query.where(AnalysisRow.created < before)
+                query = query.where(AnalysisRow.created < utc(before))
             found = [_analysis(row, review) for row, review in session.execute(query)]
             self._record(session, SEARCHED, f"analyses, limit={limit}" + (f", before={before}" if before else ""))
             return found
@@ -259,7 +259,7 @@ class Store:
         def act(session: Session) -> list[Comparison]:
             query = select(ComparisonRow.document).where(ComparisonRow.model == model, ComparisonRow.version == version)
             if since is not None:
-                query = query.where(ComparisonRow.created >= since)
+                query = query.where(ComparisonRow.created >= utc(since))
             return [Comparison.model_validate(row) for row in session.scalars(query.order_by(ComparisonRow.id))]
 
         return await self._database.run(act)
@@ -283,7 +283,7 @@ class Store:
                 .order_by(ReviewRow.created)
             )
             if since is not None:
-                query = query.where(ReviewRow.created >= since)
+                query = query.where(ReviewRow.created >= utc(since))
             return [
                 VersionReview.model_validate({"variant": variants[of], "verdict": said, "created": utc(created)})
                 for of, said, created in session.execute(query)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import psycopg
@@ -106,7 +106,9 @@ def test_the_newest_come_first_page_by_page(store: Store, runner: asyncio.Runner
     for number in (2, 1, 3):
         runner.run(store.add(analysis(number), {}))
     assert [each.id for each in runner.run(store.newest(2, None))] == ["id-3", "id-2"]
-    assert [each.id for each in runner.run(store.newest(2, analysis(2).created))] == ["id-1"]
+    second = analysis(2).created
+    for moment in (second, second.replace(tzinfo=None), second.astimezone(timezone(timedelta(hours=9)))):
+        assert [each.id for each in runner.run(store.newest(2, moment))] == ["id-1"]
 
 
 def test_a_restart_keeps_what_was_stored(store: Store, runner: asyncio.Runner, url: str) -> None:
