@@ -62,7 +62,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 """Pictures of patients are not left in caches."""
 
 router = APIRouter(prefix="/api", responses=PROBLEMS)
-Id = Annotated[str, Path(alias="id", description="Of the analysis")]
+Id = Annotated[str, Path(alias="id", pattern=r"^[0-9A-Za-z-]{1,64}$", description="Of the analysis")]
 Number = Annotated[int, Path(alias="n", ge=0, description="Of the image in series order, from 0")]
 Since = Annotated[datetime | None, Query(description="Only from this moment on")]
 

@@ -135,7 +135,12 @@ class ReviewRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     verdict: Verdict
-    reason: str = Field(default="", max_length=2000, description="In words; nothing that identifies the patient")
+    reason: str = Field(
+        default="",
+        max_length=2000,
+        pattern=r"^[^\x00]*$",  # PostgreSQL keeps no NUL in a text.
+        description="In words; nothing that identifies the patient",
+    )
 
 
 class PatientQuery(BaseModel):
