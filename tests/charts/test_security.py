@@ -133,7 +133,8 @@ def secrets(objects: list[Object]) -> Iterator[str]:
     for name, _, pod in pod_specs(objects):
         for container in containers(pod):
             for entry in container.get("env", []):
-                if re.search("SECRET|PASSWORD|KEY", entry["name"]) and "valueFrom" not in entry:
+                public = str(entry.get("value", "")).startswith("-----BEGIN PUBLIC KEY-----")
+                if re.search("SECRET|PASSWORD|KEY", entry["name"]) and "valueFrom" not in entry and not public:
                     yield f"{name}: {entry['name']}"
 
 
