@@ -23,7 +23,8 @@ fi
 helm=$1
 shift
 # The charts come with KServe's Go module: the registry of Go modules is one that hospitals mirror.
-charts=$(go mod download -json "github.com/kserve/kserve@$version" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')/charts
+module=$(go mod download -json "github.com/kserve/kserve@$version") || { echo "KServe's Go module cannot be had: $module" >&2; exit 1; }
+charts=$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$module")/charts
 
 "$helm" upgrade --install kserve-crd "$charts/kserve-crd" --namespace kserve --create-namespace --wait
 
