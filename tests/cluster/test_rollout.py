@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -36,7 +38,9 @@ PLAN = {
 ABORT_SECONDS = 5
 DOKUEI = "import sys; sys.modules['kubernetes_validate'] = None; from router.cli import entry; entry()"
 """Without what only tests have installed: the kubernetes client imports it where it is there, which takes 2 s."""
-VERSIONS = {what: f"9.0.{number}" for number, what in enumerate(["the same", *WORSE])}
+GOOD = ("the same", "promoted by hand", "of the document")
+"""Candidates with the weights of the model."""
+VERSIONS = {what: f"9.0.{number}" for number, what in enumerate([*GOOD, *WORSE])}
 GATES = {"noise": "drift", "slow": "latency", "crashing": "errors", "flipping": "flips"}
 """The gate that each worse candidate fails; noise may fail others with it."""
 
@@ -58,7 +62,8 @@ def release(node: Node, candidates: dict[str, Path]) -> Iterator[Release]:  # no
     """The chest model alone, and the archives of its next versions on a volume."""
     installed = Release(NAMESPACE, SETTINGS, (MODEL, "modality"))
     try:
-        installed.install(lambda namespace: archives_claim(namespace, candidates))
+        archives = {what.replace(" ", "-"): folder for what, folder in candidates.items()}
+        installed.install(lambda namespace: archives_claim(namespace, archives))
         yield installed
     finally:
         installed.uninstall()
@@ -68,6 +73,18 @@ def command(*arguments: str) -> list[str]:
     what, *more = arguments
     options = (f"--namespace={NAMESPACE}", *([] if what == "pause" else [f"--helm={HELM}"]))
     return [sys.executable, "-c", DOKUEI, "rollout", what, MODEL, *options, *more]
+
+
+def uri_of(what: str) -> str:
+    return f"pvc://{ARCHIVES_CLAIM}/{what.replace(' ', '-')}"
+
+
+def documented(what: str, changes: dict[str, str]) -> list[str]:
+    """A command as docs/rollout.md has it, but for the program and the given words."""
+    (line,) = re.findall(rf"^\$ dokuei (rollout {what} .*)$", (ROOT / "docs/rollout.md").read_text(), re.MULTILINE)
+    words = shlex.split(line)
+    assert changes.keys() <= set(words), "what is changed is in the document"
+    return [sys.executable, "-c", DOKUEI, *(changes.get(word, word) for word in words)]
 
 
 def rollout(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -89,7 +106,7 @@ def start(candidates: dict[str, Path], tmp_path: Path) -> Iterator[Start]:
     started = []
 
     def run(what: str, how: str = "start") -> subprocess.Popen[str]:
-        card = (f"--card={candidates[what] / 'card.yaml'}", f"--storage-uri=pvc://{ARCHIVES_CLAIM}/{what}")
+        card = (f"--card={candidates[what] / 'card.yaml'}", f"--storage-uri={uri_of(what)}")
         options = (*(card if how == "start" else ()), f"--chart={CHART}", f"--plan={plan}", "--interval=1")
         process = subprocess.Popen(
             command(how, *options), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -215,3 +232,89 @@ def test_a_good_candidate_becomes_the_model_without_a_cold_gap_also_after_a_paus
     helm("upgrade", "dokuei", CHART, "--namespace", NAMESPACE, "--reuse-values")
     assert {pod["metadata"]["uid"] for pod in release.pods(MODEL)} == before, "Helm and the cluster agree"
     record_property("measured", f"{len(clinic.answers)} uploads in a rollout of {ended - began:.0f} s, none lost")
+
+
+def test_a_rollout_that_was_killed_goes_on_and_is_promoted_by_hand_before_its_gates_have_passed(
+    release: Release,
+    start: Start,
+) -> None:
+    revision = last_revision()
+    killed = start("promoted by hand")
+    wait_for("at the shadow", revision)
+    leases = {lease["metadata"]["name"]: lease["spec"] for lease in objects("leases", NAMESPACE)}
+    assert leases[f"dokuei-rollout-{MODEL}"]["holderIdentity"].endswith(f"/{killed.pid}")
+    killed.send_signal(signal.SIGKILL)
+    eventually(lambda: status()["driver"] is None, "the end of its lease", pause=2)
+    again = start("promoted by hand", "resume")
+    eventually(lambda: status()["driver"], "the rollout", pause=1)
+    assert rollout("pause").returncode == 0
+    again.communicate(timeout=60)
+    assert status()["gates"]["errors"]["verdict"] == "undecided"
+    promoted = rollout("promote", f"--chart={CHART}")
+    assert promoted.returncode == 0, promoted.stderr
+    assert f"{MODEL} is promoted" in promoted.stdout
+    assert release.served()[MODEL]["version"] == VERSIONS["promoted by hand"]
+    assert f"{MODEL}-canary" not in {each["metadata"]["name"] for each in objects("inferenceservices", NAMESPACE)}
+
+
+def test_an_abort_that_helm_refuses_holds_is_told_of_and_goes_on(release: Release, start: Start, samples: Path) -> None:
+    revision = last_revision()
+    clinic = Clinic(release.address("dokuei-router"), studies(samples / "chest-xray.dcm", 12))
+    with clinic.open():
+        first = start("the same")
+        wait_for("at 50 %", revision)
+        refused = rollout("abort", "--chart=charts/nothing", "--why=too risky")
+        assert refused.returncode == 1
+        assert clinic.read_since(time.monotonic() + ABORT_SECONDS, times=1) == {
+            (key, "stable") for key in clinic.studies
+        }
+        first.communicate(timeout=60)
+        told = " ".join(rollout("status").stdout.split())
+        assert "aborted (too risky" in told
+        going_on, _ = start("the same", "resume").communicate(timeout=60)
+        assert "was aborted (too risky" in " ".join(going_on.split())
+        assert rollout("abort", f"--chart={CHART}", "--why=too risky").returncode == 0
+    assert clinic.problems == []
+    assert "aborted: too risky" in history()[-1]
+    assert rollout("status").returncode == 1, "there is no candidate any more"
+
+
+def test_the_commands_of_the_document_lead_to_a_promoted_version(
+    release: Release, candidates: dict[str, Path], samples: Path, tmp_path: Path
+) -> None:
+    what = "of the document"
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(yaml.safe_dump(PLAN))
+    there = {"dokuei": NAMESPACE}
+    card = {f"model-store/{MODEL}/card.yaml": str(candidates[what] / "card.yaml")}
+    tools = [f"--helm={HELM}"]
+    few_studies = [*tools, f"--storage-uri={uri_of(what)}", f"--plan={plan}", "--interval=1"]
+    revision = last_revision()
+    clinic = Clinic(release.address("dokuei-router"), studies(samples / "chest-xray.dcm", 12))
+    with clinic.open():
+        rolling = subprocess.Popen(
+            [*documented("start", there | card), *few_studies], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            wait_for("at the shadow", revision)
+            told = ask(documented("status", there) + tools)
+            assert f"{VERSIONS[what]} reads 0 %, 100 % are compared with" in told
+            assert "driven by" in told
+            said, _ = rolling.communicate(timeout=600)
+        finally:
+            rolling.kill()
+    assert clinic.problems == []
+    shown, _, values = said.partition(f"{MODEL} is promoted; values of the release, for GitOps:\n")
+    assert all(gate in shown for gate in ("errors", "latency", "flips", "drift", "heat_maps", "reviews"))
+    assert yaml.safe_load(json.loads(values)["models"][MODEL]["card"])["version"] == VERSIONS[what]
+    assert release.served()[MODEL]["version"] == VERSIONS[what]
+    steps = ask(documented("history", there) + tools)
+    assert steps.index("the candidate is at the shadow") < steps.rindex("the candidate is at 50 %")
+    reasons = {each["reason"] for each in objects("events", NAMESPACE) if each["involvedObject"]["name"] == MODEL}
+    assert reasons >= {"RolloutStarted", "RolloutStep", "RolloutPromoted"}
+
+
+def ask(command: list[str]) -> str:
+    """What a command prints, however it is wrapped."""
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return " ".join(ran.stdout.split())

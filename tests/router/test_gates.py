@@ -57,6 +57,11 @@ def test_no_luck_passes_a_gate_with_few_requests() -> None:
     assert {RULES[name].judge([False] * 20).verdict for name in RULES} == {"undecided"}
 
 
+def test_a_candidate_without_fault_passes_with_508_studies_and_not_before() -> None:
+    assert verdict(judge([comparison()] * 507)) == "undecided"
+    assert verdict(judge([comparison()] * 508)) == "passed"
+
+
 def test_a_candidate_that_is_the_same_passes_every_gate_of_its_task() -> None:
     gates = judge([comparison()] * 800)
     assert set(gates) == {"errors", "latency", "flips", "drift", "heat_maps"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -56,12 +57,18 @@ class MemoryCluster:
     """A cluster whose router answers as told."""
 
     def __init__(self, answers: Callable[[str], dict[str, Any]]) -> None:
-        self.ask_router = lambda path, **_: answers(path.removeprefix(f"/api/rollouts/{MODEL}"))
+        self.since: list[str] = []
+        self.answers = answers
         self.kept = True
         self.why: str | None = None
         self.taken_away = False
         self.recorded: list[str] = []
         self.log_works = True
+
+    def ask_router(self, path: str, **query: str) -> dict[str, Any]:
+        if "since" in query:
+            self.since.append(query["since"])
+        return self.answers(path.removeprefix(f"/api/rollouts/{MODEL}"))
 
     def renew(self, _: str) -> None:
         if not self.kept:
@@ -130,6 +137,20 @@ def test_a_candidate_without_fault_is_promoted_through_every_step() -> None:
     assert helm.given["models"][MODEL] == {"card": "next"}
     assert not cluster.taken_away
     assert [f"rollout of m: {what}" for what in cluster.recorded] == helm.told
+
+
+def test_each_step_is_judged_by_what_came_after_it_began() -> None:
+    _, cluster, why = drive(answering(comparisons=600))
+    assert why is None
+    steps = cluster.since[::2]  # Comparisons and reviews are asked for since the same moment.
+    assert steps == cluster.since[1::2]
+    assert len(set(steps)) == len(steps) == len(Plan().steps)
+    assert steps == sorted(steps)
+
+
+def test_a_candidate_has_ten_minutes_to_become_ready() -> None:
+    usual = Rollout(MODEL, cast(Helm, MemoryHelm()), cast(Cluster, MemoryCluster(answering())))
+    assert usual.deadline() - time.monotonic() == pytest.approx(600, abs=1)
 
 
 def test_no_step_is_taken_that_the_audit_log_does_not_take() -> None:
