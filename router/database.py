@@ -11,7 +11,7 @@ import alembic.command
 import alembic.config
 from anyio.to_thread import run_sync
 from sqlalchemy import create_engine, event, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from .errors import StoreUnavailable
@@ -69,12 +69,24 @@ class Database:
         """Do all of `act` in one transaction, or nothing.
 
         Raises:
-            StoreUnavailable: the database does not work; nothing was done.
+            StoreUnavailable: the database does not work; nothing was done, or it is said that this is not known.
         """
 
         def whole() -> T:
-            with Session(self._engine) as session, session.begin():
-                return act(session)
+            with Session(self._engine) as session:
+                done = act(session)
+                session.flush()
+                try:
+                    session.commit()
+                except DBAPIError as error:
+                    # Told to keep everything, it ended before it said that it has (PostgreSQL's error class 08007).
+                    if error.connection_invalidated:
+                        raise StoreUnavailable(
+                            "the database ended while it was storing this; whether it did is not known: look before "
+                            "you send it again"
+                        ) from error
+                    raise
+                return done
 
         return self._guarded(whole)
 

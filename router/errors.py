@@ -168,7 +168,7 @@ class ModelFailed(Problem):
 
 
 class StoreUnavailable(Problem):
-    """The database cannot be reached or written, so nothing was accepted."""
+    """The database cannot be reached or written; the message says whether nothing was stored, or that is not known."""
 
     status, title, slug = 503, "The database does not work", "store-unavailable"
     retry_after = 5

@@ -119,6 +119,26 @@ def test_a_restart_keeps_what_was_stored(store: Store, runner: asyncio.Runner, u
     runner.run(again.close())
 
 
+ENDS_IN_COMMIT = """
+CREATE FUNCTION ends() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER ends AFTER INSERT ON analyses DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION ends()
+"""
+
+
+@pytest.mark.parametrize("url", ["postgresql_url"], indirect=True)
+def test_a_database_that_ends_in_a_commit_leaves_open_whether_it_stored(
+    opened: Database, store: Store, runner: asyncio.Runner
+) -> None:
+    opened.transact(lambda session: session.execute(text(ENDS_IN_COMMIT)))
+    with pytest.raises(StoreUnavailable, match="whether it did is not known"):
+        runner.run(store.add(analysis(1), {("image", 0): b"a"}))
+    opened.transact(lambda session: session.execute(text("DROP TRIGGER ends ON analyses")))
+    runner.run(store.add(analysis(2), {("image", 0): b"b"}))
+    assert runner.run(store.images("id-2", "image")) == [b"b"]
+
+
 def test_a_database_that_cannot_be_opened_is_said(runner: asyncio.Runner, tmp_path: Path) -> None:
     closed = Database(f"sqlite:///{tmp_path / 'missing' / 'dokuei.db'}")
     with pytest.raises(StoreUnavailable, match="database"):
