@@ -42,7 +42,7 @@ chart: .venv/.dev .cache/bin/helm ## Write what is made from the chart: its card
 kserve-install: .cache/bin/helm ## Install KServe, as the chart needs it, into the cluster of your kubeconfig
 	@charts/kserve-install.sh .cache/bin/helm
 
-test: .venv/.dev build/.chromium build/.rsyslog portal/dist/index.html .cache/bin/helm ## Run every test, with real TorchServe, ONNX Runtime, PostgreSQL, rsyslog and Chromium
+test: .venv/.dev build/.chromium build/.rsyslog portal/dist/index.html .cache/bin/helm .cache/bin/oauth2-proxy ## Run every test, with real TorchServe, ONNX Runtime, PostgreSQL, oauth2-proxy, rsyslog and Chromium
 	$(BIN)/python -m pytest
 
 test-cluster: .venv/.dev .cache/bin/helm portal/dist/index.html build/.node ## Run a real Kubernetes with KServe on this machine, and Dokuei's tests on it (as root; TESTS=…; CLUSTER=a kubeconfig: on that one)
@@ -185,6 +185,11 @@ portal/dist/index.html: portal/node_modules/.package-lock.json portal/index.html
 	@command -v go >/dev/null || { echo "Go is needed to build Helm"; exit 2; }
 	@echo "building Helm …"
 	@GOBIN="$(CURDIR)/.cache/bin" go install helm.sh/helm/v3/cmd/helm@v3.22.0
+
+.cache/bin/oauth2-proxy:
+	@command -v go >/dev/null || { echo "Go is needed to build oauth2-proxy"; exit 2; }
+	@echo "building oauth2-proxy …"
+	@GOBIN="$(CURDIR)/.cache/bin" go install github.com/oauth2-proxy/oauth2-proxy/v7@v7.15.6
 
 build/.chromium:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq -y chromium fonts-noto-cjk >/dev/null; }

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -62,12 +63,10 @@ def test_what_make_runs_is_there(command: str) -> None:
     recipe = subprocess.run(
         ["make", "--dry-run", "--always-make", target, *given], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()[-1]
-    program, *arguments = recipe.split()
+    program, option, module, *arguments = recipe.split()
     assert program.endswith("/python")
-    assert arguments[0] == "-m"
-    told = subprocess.run([sys.executable, "-m", arguments[1], "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert told.returncode == 0
-    assert all(option in told.stdout for option in arguments if option.startswith("--"))
+    assert option == "-m"
+    assert find_spec(module) is not None
     assert any("chest-xray-pneumonia" in argument for argument in arguments)
 
 

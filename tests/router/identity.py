@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import oidc_provider_mock
-from flask import request
+from flask import Response, request
 from oidc_provider_mock import User
 from werkzeug.serving import make_server
 
@@ -39,6 +41,8 @@ class Provider:
 
     issuer: str
     asked: list[str] = field(default_factory=list)
+    challenges: dict[str, str] = field(default_factory=dict)
+    """By code, what its verifier has to match (RFC 7636), which the library does not look at."""
 
     def token(self, subject: str, client: str = CLIENT) -> str:
         """An ID token of a user for a client (RFC 6749, section 4.1, with PKCE's verifier left to the proxy)."""
@@ -63,6 +67,22 @@ def provider(users: dict[str, dict[str, Any]], max_age: timedelta = timedelta(ho
     server = make_server("localhost", 0, served, threaded=True)
     running = Provider(f"http://localhost:{server.server_port}")
     served.before_request(lambda: running.asked.append(request.path))
+
+    @served.after_request
+    def remember_the_challenge(answer: Response) -> Response:
+        codes = parse_qs(urlsplit(answer.headers.get("location", "")).query).get("code", [])
+        if request.args.get("code_challenge_method") == "S256":
+            running.challenges.update(dict.fromkeys(codes, request.args["code_challenge"]))
+        return answer
+
+    @served.before_request
+    def verify() -> tuple[dict[str, str], int] | None:
+        challenge = running.challenges.get(request.form.get("code", "")) if request.path == "/oauth2/token" else None
+        digest = hashlib.sha256(request.form.get("code_verifier", "").encode()).digest()
+        if challenge not in (None, base64.urlsafe_b64encode(digest).rstrip(b"=").decode()):
+            return {"error": "invalid_grant"}, 400
+        return None
+
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
