@@ -9,7 +9,16 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from images.build import OUTPUT, PUBLIC_BASE, base_image, build_command, choose_builder, export_command
+from images.build import (
+    OUTPUT,
+    PUBLIC_BASE,
+    base_image,
+    build_command,
+    choose_builder,
+    chosen,
+    export_command,
+    images,
+)
 
 from .errors import ClusterError
 from .layout import CACHE, FIRST, PROGRAMS, ROOT, Node
@@ -68,8 +77,11 @@ def load(node: Node = FIRST, names: Collection[str] = ()) -> None:
         archive = ARCHIVES / f"{program}.tar"
         if (not names or program in names) and known.get(reference) != _digest(archive):
             _load(node, archive, reference)
+    wanted = {image.name for image in chosen(images(ROOT), ())}  # Those for GPUs may have been built too.
     for entry in json.loads((OUTPUT / "digests.json").read_text()):
         name = entry["name"].removeprefix("dokuei/")
+        if name not in wanted:
+            continue
         reference = f"docker.io/{entry['name']}:{entry['tag']}"
         if (not names or name in names) and known.get(reference) != entry["digest"]:
             _load(node, OUTPUT / f"{name}.tar", reference)
