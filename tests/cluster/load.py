@@ -19,7 +19,7 @@ ANSWER_SECONDS = 60
 
 @dataclass
 class Upload:
-    """One upload: what was answered at its first try, and at its second where there was one.
+    """One upload: what was answered at its first try, and at further ones where there were any.
 
     Attributes:
         tries: "201", or a status code with what was wrong, or the name of what kept an answer away.
@@ -35,12 +35,13 @@ class Load:
 
     Args:
         url: of the router.
+        tries: how often an upload is sent that is not accepted, each time after what the answer says.
     """
 
-    def __init__(self, url: str, file: bytes) -> None:
-        self._url, self._file = url, file
+    def __init__(self, url: str, file: bytes, tries: int = 2) -> None:
+        self._url, self._file, self._tries = url, file, tries
         self._closing = threading.Event()
-        self._pool = ThreadPoolExecutor(64)
+        self._pool = ThreadPoolExecutor(256)
         self._sender = threading.Thread(target=self._send)
         self.uploads: list[Upload] = []
 
@@ -64,10 +65,11 @@ class Load:
             self._pool.submit(self._post, upload)
 
     def _post(self, upload: Upload) -> None:
-        pause = self._try(upload)
-        if upload.answer is None:
+        while True:
+            pause = self._try(upload)
+            if upload.answer is not None or len(upload.tries) == self._tries:
+                return
             time.sleep(pause)
-            self._try(upload)
 
     def _try(self, upload: Upload) -> float:
         """Upload once; gives how long to wait before the next try."""

@@ -305,7 +305,8 @@ def test_the_commands_of_the_document_lead_to_a_promoted_version(
             rolling.kill()
     assert clinic.problems == []
     shown, _, values = said.partition(f"{MODEL} is promoted; values of the release, for GitOps:\n")
-    assert all(gate in shown for gate in ("errors", "latency", "flips", "drift", "heat_maps", "reviews"))
+    # Not in a terminal it shows the last look alone, at 100 %, where there is no gate of latency.
+    assert all(gate in shown for gate in ("errors", "flips", "drift", "heat_maps", "reviews")), shown
     assert yaml.safe_load(json.loads(values)["models"][MODEL]["card"])["version"] == VERSIONS[what]
     assert release.served()[MODEL]["version"] == VERSIONS[what]
     steps = ask(documented("history", there) + tools)
