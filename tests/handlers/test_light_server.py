@@ -106,17 +106,14 @@ def test_another_path_or_method_is_refused_in_the_form_of_the_protocol(brain: Se
 
 def test_health_answers_during_an_inference(brain: Served) -> None:
     volume = oip.encode_request({"images": image(brain.card, 3, count=48)})
-    longest = 0.0
+    answers = 0
     with ThreadPoolExecutor(1) as threads, httpx.Client() as client:
-        started = time.monotonic()
         inference = threads.submit(brain.post, volume)
         while not inference.done():
-            asked = time.monotonic()
             assert client.get(f"{brain.url}/v2/health/live").status_code == 200
-            longest = max(longest, time.monotonic() - asked)
-        took = time.monotonic() - started
+            answers += not inference.done()
     assert inference.result().status_code == 200
-    assert longest < took / 3
+    assert answers > 5, "where an inference held them up, one might come before it"
 
 
 def test_a_body_over_the_limit_is_refused_and_the_next_one_is_served(store: Path, tmp_path: Path) -> None:
