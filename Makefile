@@ -200,7 +200,7 @@ build/.rsyslog:
 	@mkdir -p build && touch $@
 
 # What a node of Kubernetes needs, and what builds its images where nothing else does.
-NODE_PACKAGES := iproute2 containerd runc containernetworking-plugins conntrack iptables ipset openssl pigz
+NODE_PACKAGES := iproute2 containerd runc containernetworking-plugins conntrack iptables ipset openssl pigz skopeo
 build/.node:
 	@apt-get update -qq && apt-get install -qq -y --no-install-recommends $(NODE_PACKAGES) \
 	  $$(docker info >/dev/null 2>&1 || command -v podman >/dev/null || echo buildah golang-github-containers-image debootstrap) >/dev/null

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -206,9 +207,18 @@ def history(
 def _drive(rollout: Rollout, plan: Plan) -> None:
     from .driver import Driver
 
+    came_to = ""
     with Live(console=Console(), refresh_per_second=2) as live:
-        Driver(rollout, plan, lambda where, gates: live.update(_table(gates, f"{rollout.model} {where}"))).go_on()
-    print(f"{rollout.model} is promoted; values of the release, for GitOps:\n{_gitops(rollout)}")
+
+        def watch(where: str, gates: Mapping[str, Gate]) -> None:
+            nonlocal came_to
+            if where != came_to:
+                live.console.print(f"{datetime.now():%H:%M:%S} {rollout.model} {where}", highlight=False)
+                came_to = where
+            live.update(_table(gates, f"{rollout.model} {where}"))
+
+        Driver(rollout, plan, watch).go_on()
+    print(f"\n{rollout.model} is promoted; values of the release, for GitOps:\n{_gitops(rollout)}")
 
 
 def _table(gates: Mapping[str, Gate], title: str) -> Table:

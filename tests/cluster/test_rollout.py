@@ -3,42 +3,27 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-import yaml
 from clinic import Clinic, studies
 from localcluster.layout import Node
 from models import ARCHIVES_CLAIM, archives_claim, variant_of
 from paths import ROOT, STORE
 from release import CHART, HELM, Release, eventually, helm, objects
+from rollouts import dokuei, write_plan
 from worse import WORSE
 
 NAMESPACE = "rollout"
 MODEL = "chest-xray-pneumonia"
 SETTINGS = ("--set=modelDefaults.runtime=onnx", "--set=models.brain-mri-tumour.enabled=false")
-PLAN = {
-    "steps": [0, 50, 100],
-    "error": 0.1,
-    "gates": {
-        "errors": {"acceptable": 0.001, "unacceptable": 0.02},
-        # On a node of two processors one request in many is slow, whoever answers.
-        "latency": {"acceptable": 0.2, "unacceptable": 0.9},
-        "flips": {"acceptable": 0.001, "unacceptable": 0.02},
-    },
-}
 ABORT_SECONDS = 5
-DOKUEI = "import sys; sys.modules['kubernetes_validate'] = None; from router.cli import entry; entry()"
-"""Without what only tests have installed: the kubernetes client imports it where it is there, which takes 2 s."""
-GOOD = ("the same", "promoted by hand", "of the document")
+GOOD = ("the same", "promoted by hand")
 """Candidates with the weights of the model."""
 VERSIONS = {what: f"9.0.{number}" for number, what in enumerate([*GOOD, *WORSE])}
 GATES = {"noise": "drift", "slow": "latency", "crashing": "errors", "flipping": "flips"}
@@ -72,19 +57,11 @@ def release(node: Node, candidates: dict[str, Path]) -> Iterator[Release]:  # no
 def command(*arguments: str) -> list[str]:
     what, *more = arguments
     options = (f"--namespace={NAMESPACE}", *([] if what == "pause" else [f"--helm={HELM}"]))
-    return [sys.executable, "-c", DOKUEI, "rollout", what, MODEL, *options, *more]
+    return dokuei("rollout", what, MODEL, *options, *more)
 
 
 def uri_of(what: str) -> str:
     return f"pvc://{ARCHIVES_CLAIM}/{what.replace(' ', '-')}"
-
-
-def documented(what: str, changes: dict[str, str]) -> list[str]:
-    """A command as docs/rollout.md has it, but for the program and the given words."""
-    (line,) = re.findall(rf"^\$ dokuei (rollout {what} .*)$", (ROOT / "docs/rollout.md").read_text(), re.MULTILINE)
-    words = shlex.split(line)
-    assert changes.keys() <= set(words), "what is changed is in the document"
-    return [sys.executable, "-c", DOKUEI, *(changes.get(word, word) for word in words)]
 
 
 def rollout(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -101,9 +78,7 @@ class Start(Protocol):
 @pytest.fixture
 def start(candidates: dict[str, Path], tmp_path: Path) -> Iterator[Start]:
     """Ends with the test what it has started."""
-    plan = tmp_path / "plan.yaml"
-    plan.write_text(yaml.safe_dump(PLAN))
-    started = []
+    plan, started = write_plan(tmp_path), []
 
     def run(what: str, how: str = "start") -> subprocess.Popen[str]:
         card = (f"--card={candidates[what] / 'card.yaml'}", f"--storage-uri={uri_of(what)}")
@@ -277,45 +252,3 @@ def test_an_abort_that_helm_refuses_holds_is_told_of_and_goes_on(release: Releas
     assert clinic.problems == []
     assert "aborted: too risky" in history()[-1]
     assert rollout("status").returncode == 1, "there is no candidate any more"
-
-
-def test_the_commands_of_the_document_lead_to_a_promoted_version(
-    release: Release, candidates: dict[str, Path], samples: Path, tmp_path: Path
-) -> None:
-    what = "of the document"
-    plan = tmp_path / "plan.yaml"
-    plan.write_text(yaml.safe_dump(PLAN))
-    there = {"dokuei": NAMESPACE}
-    card = {f"model-store/{MODEL}/card.yaml": str(candidates[what] / "card.yaml")}
-    tools = [f"--helm={HELM}"]
-    few_studies = [*tools, f"--storage-uri={uri_of(what)}", f"--plan={plan}", "--interval=1"]
-    revision = last_revision()
-    clinic = Clinic(release.address("dokuei-router"), studies(samples / "chest-xray.dcm", 12))
-    with clinic.open():
-        rolling = subprocess.Popen(
-            [*documented("start", there | card), *few_studies], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        try:
-            wait_for("at the shadow", revision)
-            told = ask(documented("status", there) + tools)
-            assert f"{VERSIONS[what]} reads 0 %, 100 % are compared with" in told
-            assert "driven by" in told
-            said, _ = rolling.communicate(timeout=600)
-        finally:
-            rolling.kill()
-    assert clinic.problems == []
-    shown, _, values = said.partition(f"{MODEL} is promoted; values of the release, for GitOps:\n")
-    # Not in a terminal it shows the last look alone, at 100 %, where there is no gate of latency.
-    assert all(gate in shown for gate in ("errors", "flips", "drift", "heat_maps", "reviews")), shown
-    assert yaml.safe_load(json.loads(values)["models"][MODEL]["card"])["version"] == VERSIONS[what]
-    assert release.served()[MODEL]["version"] == VERSIONS[what]
-    steps = ask(documented("history", there) + tools)
-    assert steps.index("the candidate is at the shadow") < steps.rindex("the candidate is at 50 %")
-    reasons = {each["reason"] for each in objects("events", NAMESPACE) if each["involvedObject"]["name"] == MODEL}
-    assert reasons >= {"RolloutStarted", "RolloutStep", "RolloutPromoted"}
-
-
-def ask(command: list[str]) -> str:
-    """What a command prints, however it is wrapped."""
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return " ".join(ran.stdout.split())

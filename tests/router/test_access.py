@@ -13,6 +13,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -21,7 +22,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from identity import USERS, Provider, bearer, oidc, provider
+from kubernetes.client import CoreV1Api
 from serving import StartRouter
+
+from router.rollout.cluster import Cluster
+from router.rollout.errors import RolloutError
 
 READ = ("viewer", "clinician")
 ROUTES = [
@@ -295,3 +300,26 @@ def test_the_commands_send_the_token_of_their_environment(router: httpx.Client, 
     assert "Sign in first" in analyse().stderr
     done = analyse(DOKUEI_TOKEN=idp.token("clara"))
     assert (done.returncode, "chest-xray-pneumonia" in done.stdout) == (0, True), done.stderr
+
+
+def test_a_rollout_sends_the_token_of_its_environment_through_the_cluster(
+    router: httpx.Client, idp: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The way through the API server is tested on the cluster; here it ends at a router where users sign in.
+    monkeypatch.setattr("kubernetes.config.load_config", lambda: None)
+    ready = SimpleNamespace(
+        metadata=SimpleNamespace(name="dokuei-router-1"),
+        status=SimpleNamespace(conditions=[SimpleNamespace(type="Ready", status="True")]),
+    )
+    monkeypatch.setattr(CoreV1Api, "list_namespaced_pod", lambda *_, **__: SimpleNamespace(items=[ready]))
+    address = (router.base_url.host, router.base_url.port)
+    forwarded = SimpleNamespace(socket=lambda _port: socket.create_connection(address))
+    monkeypatch.setattr("router.rollout.cluster.portforward", lambda *_, **__: forwarded)
+    cluster = Cluster("dokuei", "dokuei")
+    with pytest.raises(RolloutError, match="the router says: sign in"):
+        cluster.ask_router("/api/rollouts/chest-xray-pneumonia")
+    monkeypatch.setenv("DOKUEI_TOKEN", idp.token("clara"))
+    with pytest.raises(RolloutError, match="your account is clinician"):
+        cluster.record("chest-xray-pneumonia", "the candidate is at 5 %")
+    monkeypatch.setenv("DOKUEI_TOKEN", idp.token("olga"))
+    cluster.record("chest-xray-pneumonia", "the candidate is at 5 %")

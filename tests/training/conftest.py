@@ -1,48 +1,14 @@
-"""A synthetic data folder in the layout of the public sets, and random weights in the place of ImageNet's."""
-
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-import timm
-import torch
-from PIL import Image
-from synthetic import PATIENTS
-
-
-def picture(random: np.random.Generator, shape: tuple[int, ...], level: int) -> Image.Image:
-    return Image.fromarray(np.clip(random.normal(level, 25, shape), 0, 255).astype(np.uint8))
+from synthetic import write_data
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic data folder."""
     folder = tmp_path_factory.mktemp("data")
-    random = np.random.default_rng(3)
-    for kind, names, level in (
-        ("NORMAL", ["IM-{:04d}-0001.jpeg", "NORMAL2-IM-{:04d}-0001.jpeg"], 80),
-        ("PNEUMONIA", ["person{}_bacteria_1.jpeg", "person{}_virus_2.jpeg"], 170),
-    ):
-        target = folder / "chest-xray/train" / kind
-        target.mkdir(parents=True)
-        for patient in range(PATIENTS):
-            for name in names:
-                picture(random, (224, 224), level).save(target / name.format(patient))
-    for patient in range(PATIENTS):
-        name = f"TCGA_{('CS', 'DU')[patient % 2]}_{patient:04d}_19990101"
-        target = folder / "brain-mri" / name
-        target.mkdir(parents=True)
-        for number in (1, 2, 10):
-            picture(random, (256, 256, 3), 90).save(target / f"{name}_{number}.jpg")
-            mask = np.zeros((256, 256), bool)
-            mask[60:120, 60:120] = number > 1
-            Image.fromarray(mask).save(target / f"{name}_{number}_mask.png")
-    (folder / "other/photo").mkdir(parents=True)
-    for number in range(PATIENTS):
-        picture(random, (64, 64, 3), 128).save(folder / f"other/photo/{number}.png")
-    (folder / "pretrained").mkdir()
-    torch.manual_seed(0)
-    weights = timm.create_model("tf_efficientnetv2_b0").state_dict()
-    torch.save(weights, folder / "pretrained/tf_efficientnetv2_b0_imagenet.pth")
+    write_data(folder)
     return folder

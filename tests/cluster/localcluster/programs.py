@@ -33,6 +33,7 @@ PACKAGES = {
     "coredns": "github.com/coredns/coredns",
     "kserve-controller": "github.com/kserve/kserve/cmd/manager",
     "kube-rbac-proxy": "github.com/brancz/kube-rbac-proxy/cmd/kube-rbac-proxy",
+    "registry": "github.com/google/go-containerregistry/cmd/registry",
     "pause": "./pause",
 }
 """The Go package of each program."""

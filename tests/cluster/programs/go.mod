@@ -6,6 +6,7 @@ tool (
 	github.com/brancz/kube-rbac-proxy/cmd/kube-rbac-proxy
 	github.com/cloudnativelabs/kube-router/v2/cmd/kube-router
 	github.com/coredns/coredns
+	github.com/google/go-containerregistry/cmd/registry
 	github.com/kserve/kserve/cmd/manager
 	go.etcd.io/etcd/server/v3
 	k8s.io/kubernetes/cmd/kube-apiserver

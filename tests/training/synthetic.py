@@ -1,3 +1,0 @@
-"""The size of the synthetic data folder."""
-
-PATIENTS = 14
