@@ -24,8 +24,8 @@ from handlers.contract.archive import load_models
 from handlers.server import load_handler
 from handlers.settings import PROVIDERS
 
-SERIES = 32
-"""Slices of a short MRI series; X-rays are measured in the same number."""
+SERIES = 25
+"""Slices of an MRI series, no multiple of what one run of a graph takes; X-rays are measured in the same number."""
 WARM_UP = 5
 
 

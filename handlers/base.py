@@ -20,10 +20,14 @@ from .contract import golden, oip
 from .contract.archive import verify
 from .contract.card import INPUT, Card
 from .contract.errors import ArchiveError, DeviceError, DokueiError, ProtocolError
-from .settings import Settings
+from .settings import PROVIDERS, Settings
 
 CHUNK = 16
 """Images in one run of the graph; a longer volume goes through in several, so its memory stays bounded."""
+
+OPTIONS = {PROVIDERS["cuda"]: {"cudnn_conv_algo_search": "HEURISTIC"}}
+"""Of the providers. Where cuDNN tries all its algorithms a start is slower and nothing else faster, and what is
+computed depends on which was the fastest at that moment."""
 
 Outputs = dict[str, oip.Array]
 
@@ -80,7 +84,9 @@ def open_session(graph: Path, settings: Settings) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        session = ort.InferenceSession(graph, options, providers=[settings.provider])
+        session = ort.InferenceSession(
+            graph, options, providers=[(settings.provider, OPTIONS.get(settings.provider, {}))]
+        )
     except Exception as error:  # ONNX Runtime has no common base class for its errors.
         raise ArchiveError(f"{graph}: ONNX Runtime cannot load the graph: {error}") from error
     if session.get_providers()[0] != settings.provider:
@@ -149,9 +155,18 @@ class Handler(ABC):
         names = [output.name for output in self.session.get_outputs()]
         parts = []
         for start in range(0, len(images), CHUNK):
-            values = self.session.run(names, {INPUT: np.ascontiguousarray(images[start : start + CHUNK])})
+            values = self._run_chunk(names, images[start : start + CHUNK])
             parts.append(self.compute(dict(zip(names, values, strict=True))))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _run_chunk(self, names: Sequence[str], images: oip.Array) -> list[oip.Array]:
+        """The graph's outputs for at most CHUNK images."""
+        count = len(images)
+        if self.session.get_providers()[0] != PROVIDERS["cpu"]:
+            # Whenever the shape changes cuDNN plans each convolution anew, and TensorRT builds an engine for each:
+            # a series of 25 slices took 3 s on a GPU. So there is one shape, which `load` has seen.
+            images = np.pad(images, [(0, CHUNK - count), (0, 0), (0, 0), (0, 0)])
+        return [values[:count] for values in self.session.run(names, {INPUT: np.ascontiguousarray(images)})]
 
     def respond(self, exchanges: Sequence[Exchange]) -> list[Reply]:
         """Answer a batch of requests with one inference; a bad request spoils no other."""

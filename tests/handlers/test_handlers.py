@@ -169,6 +169,24 @@ def test_a_volume_that_is_cut_into_chunks_keeps_its_order(volumes: Handler) -> N
     assert levels(volumes.respond([asked(volume)])[0]) == list(range(1, 41))
 
 
+def test_a_gpu_sees_one_shape_whatever_the_length_of_a_volume(
+    volumes: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This session computes on the CPU, and says that it is a GPU.
+    shapes, run = set(), volumes.session.run
+
+    def seen(names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        shapes.update(images.shape for images in inputs.values())
+        return run(names, inputs)
+
+    monkeypatch.setattr(volumes.session, "get_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(volumes.session, "run", seen)
+    for count in (1, 15, 16, 17, 40):
+        volume = np.concatenate([grey(value) for value in range(1, count + 1)])
+        assert levels(volumes.respond([asked(volume)])[0]) == list(range(1, count + 1))
+    assert len(shapes) == 1
+
+
 def test_an_image_unlike_all_that_the_modality_model_learned_from_is_other_for_sure(runtime: Runtime) -> None:
     served = runtime.models["modality"]
     probabilities = served.infer(image(served.card, seed=3))["probabilities"]
