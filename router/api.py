@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -141,10 +141,10 @@ Anybody = Annotated[Asked, _asked_by(*get_args(Role))]
 async def create_analysis(request: Request, asked: Sender) -> Response:
     """Receive, analyse, store, answer."""
     analyser = asked.parts
-    analyser.room.check()
-    with ExitStack() as held:
+    called = await analyser.room.wait()
+    async with AsyncExitStack() as held:
         received = held.enter_context(await upload.receive(request, DecodeLimits(), asked.user.department))
-        held.enter_context(analyser.room.place())
+        await held.enter_async_context(analyser.room.place(called))
         order = received.order
         if _wants_events(request):
             return events.stream(partial(_analyse, analyser, order, held.pop_all()), NO_STORE)
@@ -162,7 +162,7 @@ def _wants_events(request: Request) -> bool:
     return events.TYPE in request.headers.get("accept", "")
 
 
-async def _analyse(analyser: Analyser, order: Order, held: ExitStack, send: events.Send) -> None:
+async def _analyse(analyser: Analyser, order: Order, held: AsyncExitStack, send: events.Send) -> None:
     """Analyse an upload, and send each step, the result, and the words of an explanation that follows.
 
     Args:
@@ -172,7 +172,7 @@ async def _analyse(analyser: Analyser, order: Order, held: ExitStack, send: even
     def progress(step: str) -> None:
         send("progress", json.dumps({"step": step}))
 
-    with held:
+    async with held:
         progress("received")
         analysis = await analyser.analyse(order, progress)
     send("result", analysis.model_dump_json())
