@@ -24,6 +24,7 @@ from release import HELM, STORAGE_ANNOTATION, eventually, objects
 from rollouts import dokuei, write_plan
 from synthetic import write_data
 
+from images.build import choose_builder
 from router.local import free_port
 
 NAMESPACE = "sitting"
@@ -67,6 +68,7 @@ class Sitting:
 
     def __init__(self, place: Path, changes: dict[str, str]) -> None:
         self.place, self._changes = place, changes
+        self.built: set[str] = set()
         subprocess.run(["git", "clone", "--quiet", ROOT, place], check=True)
         (place / ".venv").symlink_to(ROOT / ".venv")
 
@@ -85,6 +87,7 @@ class Sitting:
         process = self.start(typed)
         printed, problems = process.communicate()
         assert process.returncode == 0, f"{typed}\n{printed[-2000:]}{problems[-4000:]}"
+        self.built |= set(re.findall(r"^dokuei/\S+", printed, re.MULTILINE))
         return printed
 
     def start(self, typed: str, *options: str) -> subprocess.Popen[str]:
@@ -122,21 +125,22 @@ def _shape(line: str) -> str:
 
 
 @pytest.fixture
-def sitting(registry: str, tmp_path: Path) -> Sitting:
-    """A clone with a key to sign with, and a small data folder."""
+def sitting(registry: str, tmp_path: Path) -> Iterator[Sitting]:
+    """A clone with a key to sign with, and a small data folder; its images have the names of others, and go with it."""
     (tmp_path / "data").mkdir()
     write_data(tmp_path / "data")
     key = tmp_path / "vendor.pem"
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True, capture_output=True)
-    return Sitting(
-        tmp_path / "clone",
-        {
-            "../shared/data": str(tmp_path / "data"),
-            key.name: str(key),
-            "registry.hospital.example": registry,
-            "--namespace dokuei": f"--namespace {NAMESPACE}",
-        },
-    )
+    changes = {
+        "../shared/data": str(tmp_path / "data"),
+        key.name: str(key),
+        "registry.hospital.example": registry,
+        "--namespace dokuei": f"--namespace {NAMESPACE}",
+    }
+    clone = Sitting(tmp_path / "clone", changes)
+    yield clone
+    if clone.built:
+        subprocess.run([choose_builder(None), "rmi", *clone.built], check=True, capture_output=True)
 
 
 def test_the_commands_of_the_document_lead_from_training_to_a_promoted_version(
