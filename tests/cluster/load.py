@@ -15,6 +15,8 @@ PER_SECOND = 5
 RETRY_AFTER_SECONDS = 10.0
 """What a client waits before it asks again, where there is no answer that says how long."""
 ANSWER_SECONDS = 60
+TRIES = 2
+"""Of an upload that is not accepted; the second after what the first answer says."""
 
 
 @dataclass
@@ -35,11 +37,10 @@ class Load:
 
     Args:
         url: of the router.
-        tries: how often an upload is sent that is not accepted, each time after what the answer says.
     """
 
-    def __init__(self, url: str, file: bytes, tries: int = 2) -> None:
-        self._url, self._file, self._tries = url, file, tries
+    def __init__(self, url: str, file: bytes) -> None:
+        self._url, self._file = url, file
         self._closing = threading.Event()
         self._pool = ThreadPoolExecutor(256)
         self._sender = threading.Thread(target=self._send)
@@ -67,7 +68,7 @@ class Load:
     def _post(self, upload: Upload) -> None:
         while True:
             pause = self._try(upload)
-            if upload.answer is not None or len(upload.tries) == self._tries:
+            if upload.answer is not None or len(upload.tries) == TRIES:
                 return
             time.sleep(pause)
 

@@ -15,8 +15,6 @@ from release import Release, eventually, helm, kubectl, objects
 NAMESPACE = "upgrades"
 LIGHT = "--set=modelDefaults.runtime=onnx"
 TWO_ROUTERS = "--set=router.replicas=2"
-PATIENCE = 10
-"""Tries of an upload that is told to come again: pods that start leave little of two processors to those that read."""
 KEPT = {"persistentvolumeclaim/dokuei-router"}
 """What docs/deploy.md says is left of a release after `helm uninstall`."""
 
@@ -31,7 +29,7 @@ def test_an_upgrade_and_its_rollback_drop_nothing(
 ) -> None:
     xray = (samples / "chest-xray.dcm").read_bytes()
     before = release.pods(), release.pods("chest-xray-pneumonia")
-    with Load(release.address("dokuei-router"), xray, tries=PATIENCE) as load:
+    with Load(release.address("dokuei-router"), xray) as load:
         eventually(lambda: len(load.accepted) >= 10, "the first answers")
         # Every pod is replaced: routers by their setting, models by theirs.
         release.upgrade(
