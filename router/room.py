@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 30
 LONGEST_LINE = 256
 """More connections than these are not kept open for a place."""
 RECEIVE_SECONDS = 0.5
-"""Who has been called and has not taken the place by then, for its upload is slow or wrong, holds nobody up."""
+"""Who has been called and has not taken the place by then, as its upload is slow or wrong, holds nobody up."""
 
 
 class Room:
@@ -50,12 +50,9 @@ class Room:
         Raises:
             Overloaded: all are taken, for too long.
         """
-        if self._taken < self._places:
+        if self._taken < self._places and not self._line:
             return False
-        try:
-            await self._stand_in_line(called=False)
-        finally:
-            asyncio.get_running_loop().call_later(RECEIVE_SECONDS, self._call_next)
+        await self._stand_in_line(called=False)
         return True
 
     @asynccontextmanager
@@ -83,7 +80,8 @@ class Room:
         if now - self._last_full > CALM_SECONDS:
             self._rush_began = now
         self._last_full = now
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
         try:
             if not called and (now - self._rush_began > RUSH_SECONDS or len(self._line) >= LONGEST_LINE):
                 raise TimeoutError
@@ -96,6 +94,7 @@ class Room:
         finally:
             if turn in self._line:
                 self._line.remove(turn)
+            loop.call_later(RECEIVE_SECONDS, self._call_next)
 
     def _call_next(self) -> None:
         while self._line and self._taken < self._places:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -55,6 +56,20 @@ def test_what_is_no_image_holds_nobody_in_line_up(router: httpx.Client, xray: by
     answers = send(router, [xray, xray[:100]] * (RUSH // 2))
     assert statuses(answers[::2]) == {201: RUSH // 2}
     assert statuses(answers[1::2])[201] == 0
+
+
+def test_who_goes_away_holds_nobody_in_line_up(router: httpx.Client, xray: bytes) -> None:
+    def leave() -> None:
+        with (
+            httpx.Client(base_url=router.base_url, timeout=0.1, trust_env=False) as client,
+            suppress(httpx.ReadTimeout),
+        ):
+            client.post("/api/analyses", files={"files": xray})
+
+    with ThreadPoolExecutor(RUSH) as pool:
+        for _ in range(RUSH):
+            pool.submit(leave)
+        assert statuses(send(router, [xray] * RUSH)) == {201: RUSH}
 
 
 def test_nobody_waits_longer_than_clients_do(
