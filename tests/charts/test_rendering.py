@@ -15,6 +15,7 @@ from schemas import fault
 
 from handlers.contract.card import load_card, parse_card
 from router.kubernetes import Split, splits
+from router.room import PATIENCE_SECONDS
 
 
 def test_every_object_fits_the_schemas_of_its_cluster(rendered: list[Object]) -> None:
@@ -249,6 +250,11 @@ def test_where_users_sign_in_the_router_verifies_their_tokens_and_no_other_pod_r
     assert "DOKUEI_ALLOW_ANYONE" not in said
     assert signed_in["router"]["args"][:2] == ["--host", "127.0.0.1"]
     assert {"--pass-authorization-header=true", "--code-challenge-method=S256"} <= set(signed_in["oidc"]["args"])
+    (patience,) = [each for each in signed_in["oidc"]["args"] if each.startswith("--upstream-timeout=")]
+    longest = float(environment(signed_in["router"])["DOKUEI_MODEL_TIMEOUT_SECONDS"]) + PATIENCE_SECONDS
+    assert float(patience.partition("=")[2].removesuffix("s")) > longest, (
+        "the proxy waits longer than an answer may take"
+    )
     trial = environment(containers()["router"])
     assert trial["DOKUEI_ALLOW_ANYONE"] == "true"
     assert not [name for name in trial if name.startswith("DOKUEI_OIDC")]
