@@ -80,21 +80,22 @@ class Room:
         if now - self._last_full > CALM_SECONDS:
             self._rush_began = now
         self._last_full = now
+        if not called and (now - self._rush_began > RUSH_SECONDS or len(self._line) >= LONGEST_LINE):
+            raise self._refusal()
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
+        (self._line.appendleft if called else self._line.append)(turn)
         try:
-            if not called and (now - self._rush_began > RUSH_SECONDS or len(self._line) >= LONGEST_LINE):
-                raise TimeoutError
-            (self._line.appendleft if called else self._line.append)(turn)
             await asyncio.wait_for(turn, PATIENCE_SECONDS)
         except TimeoutError:
-            raise Overloaded(
-                f"{self._taken} studies are being read, and there is no room for another; send it again"
-            ) from None
+            raise self._refusal() from None
         finally:
             if turn in self._line:
                 self._line.remove(turn)
             loop.call_later(RECEIVE_SECONDS, self._call_next)
+
+    def _refusal(self) -> Overloaded:
+        return Overloaded(f"{self._taken} studies are being read, and there is no room for another; send it again")
 
     def _call_next(self) -> None:
         while self._line and self._taken < self._places:
