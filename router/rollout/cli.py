@@ -134,7 +134,7 @@ def promote(
     rollout = _rollout(model, release, namespace, chart, helm)
     rollout.take_up()
     rollout.promote()
-    print(f"{model} is promoted; values of the release, for GitOps:\n{_gitops(rollout)}")
+    print(_promoted(rollout))
 
 
 @app.command()
@@ -218,7 +218,7 @@ def _drive(rollout: Rollout, plan: Plan) -> None:
             live.update(_table(gates, f"{rollout.model} {where}"))
 
         Driver(rollout, plan, watch).go_on()
-    print(f"\n{rollout.model} is promoted; values of the release, for GitOps:\n{_gitops(rollout)}")
+    print(f"\n{_promoted(rollout)}")  # Where there is no terminal, the table does not end its line.
 
 
 def _table(gates: Mapping[str, Gate], title: str) -> Table:
@@ -228,6 +228,7 @@ def _table(gates: Mapping[str, Gate], title: str) -> Table:
     return table
 
 
-def _gitops(rollout: Rollout) -> str:
+def _promoted(rollout: Rollout) -> str:
     model = rollout.helm.values()["models"][rollout.model]
-    return json.dumps({"models": {rollout.model: model}}, indent=1, ensure_ascii=False)
+    values = json.dumps({"models": {rollout.model: model}}, indent=1, ensure_ascii=False)
+    return f"{rollout.model} is promoted; values of the release, for GitOps:\n{values}"
