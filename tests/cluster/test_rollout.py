@@ -200,7 +200,9 @@ def test_a_good_candidate_becomes_the_model_without_a_cold_gap_also_after_a_paus
         ended = time.monotonic()
         clinic.read_since(ended, times=1)
     assert clinic.problems == []
-    assert "is promoted" in said
+    shown, promoted, _ = said.partition(f"{MODEL} is promoted")
+    assert promoted
+    assert all(gate in shown for gate in ("errors", "flips", "drift", "heat_maps", "reviews")), said
     assert release.served()[MODEL]["version"] == VERSIONS["the same"]
     assert release.served()[MODEL]["variant"] == "stable"
     before = {pod["metadata"]["uid"] for pod in release.pods(MODEL)}
