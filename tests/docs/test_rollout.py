@@ -33,8 +33,8 @@ def said() -> list[str]:
             continue
         for paragraph in re.split(r"\n\s*\n", part):
             if paragraph.startswith("|"):
-                heading, _, *table = paragraph.splitlines()
-                pieces += [heading] if heading in WHOLE else table
+                heading, _, *rows = paragraph.splitlines()
+                pieces += [heading] if heading in WHOLE else rows
             elif not paragraph.startswith("#"):
                 pieces += re.split(r"(?<=[.?!]) ", " ".join(paragraph.split()))
     return list(filter(None, pieces))
